@@ -1,0 +1,1 @@
+"""One transition table per kind, and the one table of units."""

@@ -1,0 +1,25 @@
+"""Every collection, its unique keys and indexes, declared once for all drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.store.base import Shape
+
+SHAPES: Mapping[str, Shape] = {
+    "migrations": Shape(indexes=(("phase",), ("kind", "phase"))),
+    "units": Shape(
+        indexes=(
+            ("migration", "generation", "due_at"),
+            ("migration", "generation", "state"),
+            ("migration", "generation", "group", "state"),
+            ("state",),
+        )
+    ),
+    # what a migration published: pieces of a user's manifest, and intents before the act
+    "manifests": Shape(indexes=(("migration", "key"),)),
+    "marks": Shape(indexes=(("migration", "group"),)),
+    "events": Shape(indexes=(("migration", "at"),)),
+    "consumers": Shape(),
+    "leaders": Shape(),
+}

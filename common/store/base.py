@@ -72,7 +72,7 @@ class Documents(Protocol):
     def insert_many(self, docs: Sequence[Doc]) -> int:
         """Add those that are not there yet, durably, as one batch; how many were added."""
 
-    def get(self, id: str) -> Doc | None:  # noqa: A002
+    def get(self, id: str) -> Doc | None:
         """The document, as of the latest acknowledged write."""
 
     def find(
@@ -95,7 +95,7 @@ class Documents(Protocol):
         self,
         where: Where,
         *,
-        set: Mapping[str, Any] | None = None,  # noqa: A002
+        set: Mapping[str, Any] | None = None,
         inc: Mapping[str, int | float] | None = None,
         push: Mapping[str, Any] | None = None,
         keep: int = 200,
@@ -111,7 +111,7 @@ class Documents(Protocol):
         self,
         where: Where,
         *,
-        set: Mapping[str, Any] | None = None,  # noqa: A002
+        set: Mapping[str, Any] | None = None,
         inc: Mapping[str, int | float] | None = None,
     ) -> int:
         """Change every matching document, each atomically; how many."""

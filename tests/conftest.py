@@ -1,0 +1,43 @@
+"""What every test stands on: the real servers' fixtures, and the roll call at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import roll
+
+_SERVERS = Path(__file__).with_name("servers")
+pytest_plugins = [
+    f"tests.servers.{name}"
+    for name in ("redis", "mongo", "s3", "proxy")
+    if (_SERVERS / f"{name}.py").exists()
+]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A pytest-xdist worker hands its part of the roll to the process that reports."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["servers"] = {"used": roll.USED, "absent": roll.ABSENT}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over a worker's part of the roll."""
+    part = getattr(node, "workeroutput", {}).get("servers", {})  # none if the worker crashed
+    roll.USED.update(part.get("used", {}))
+    roll.ABSENT.update(part.get("absent", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each real server these tests ran against, and each that was absent."""
+    if roll.USED or roll.ABSENT:
+        terminalreporter.section("servers")
+    for name, what in sorted(roll.USED.items()):
+        terminalreporter.write_line(f"{name}: {what}")
+    for name, why in sorted(roll.ABSENT.items()):
+        terminalreporter.write_line(f"{name}: ABSENT, {why}")

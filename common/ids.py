@@ -6,7 +6,8 @@ import hashlib
 from urllib.parse import urlsplit, urlunsplit
 
 
-def _short(*parts: str) -> str:
+def short(*parts: str) -> str:
+    """16 hex digits that stand for `parts`."""
     text = "\0".join(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -21,9 +22,9 @@ def normalised(url: str) -> str:
 
 def migration_id(kind: str, source: str, target: str) -> str:
     """The same kind, source and target is the same migration, run after run."""
-    return f"{kind}-{_short(kind, normalised(source), normalised(target))[:10]}"
+    return f"{kind}-{short(kind, normalised(source), normalised(target))[:10]}"
 
 
-def unit_id(migration: str, generation: int, job: str, key: str, group: str) -> str:
+def unit_id(migration: str, generation: int, job: str, key: str, name: str) -> str:
     """Names a unit of one generation; 16 hex digits hide hostile keys from logs and file names."""
-    return f"{migration}.{generation}.{_short(job, key, group)}"
+    return f"{migration}.{generation}.{short(job, key, name)}"

@@ -86,8 +86,9 @@ class Draft:
 
     job: str
     key: str
+    name: str = ""  # tells apart the units of one job and key
     group: str = ""
-    after: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()  # groups of which every unit must be done first
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -131,7 +132,8 @@ class Receipt:
     `digest` is the order-independent sum over the items' proofs (32 hex digits; see
     `common.digest`), or "" where the chosen check did not read contents. `drafts` are the units
     that this one found out to be necessary (a huge user cut into spans); they are planned
-    before the unit is reported done.
+    before the unit is reported done. `again` says why the unit wants another try although it did
+    what it could (some items are to be read again).
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -139,3 +141,4 @@ class Receipt:
     failures: tuple[Failure, ...] = ()
     notices: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
+    again: str = ""

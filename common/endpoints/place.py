@@ -117,6 +117,8 @@ class Pace:
     batch_items: int  # publish after so many items ...
     batch_bytes: int  # ... or so many bytes are staged
     whole: int  # items up to this size are staged from memory
+    hardlinks: bool = False  # `hardlink` makes a further name, not a copy
+    versions: bool = False  # `Held.version` names contents (ETag) and may be remembered as such
 
 
 class Target(Protocol):

@@ -40,4 +40,5 @@ UNIT: Machine[State, Act] = Machine(
         Edge(State.RUNNING, Act.QUARANTINE, State.QUARANTINED),
         Edge(State.QUARANTINED, Act.RELEASE, State.QUEUED),
     ],
+    ends=[State.DONE, State.QUARANTINED],
 )

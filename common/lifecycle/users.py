@@ -39,4 +39,5 @@ USERS: Machine[Phase, Event] = Machine(
         Edge(Phase.MOVING, Event.AGAIN, Phase.PLANNING),
         Edge(Phase.PLANNING, Event.AGAIN, Phase.PLANNING),
     ],
+    ends=[Phase.DONE, Phase.CANCELLED],
 )

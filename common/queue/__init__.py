@@ -1,0 +1,1 @@
+"""The queue: a hint of work. The store alone says what is true."""

@@ -53,6 +53,7 @@ def among(values: Iterable[Scalar]) -> Cond:
 
 
 Where = Mapping[str, Scalar | Cond]
+Filter = dict[str, Scalar | Cond]  # a Where while it is being put together
 
 
 @dataclass(frozen=True, slots=True)

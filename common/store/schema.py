@@ -16,10 +16,9 @@ SHAPES: Mapping[str, Shape] = {
             ("state",),
         )
     ),
-    # what a migration published: pieces of a user's manifest, and intents before the act
-    "manifests": Shape(indexes=(("migration", "key"),)),
     "marks": Shape(indexes=(("migration", "group"),)),
     "events": Shape(indexes=(("migration", "at"),)),
+    "failures": Shape(indexes=(("migration", "generation"), ("unit",))),
     "consumers": Shape(),
     "leaders": Shape(),
 }

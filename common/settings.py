@@ -1,0 +1,86 @@
+"""Everything that can be set, read once at the start and handed down as a value.
+
+Environment variables are `CONVOY_<NAME>` (for example CONVOY_LEASE=2s). Secrets stand in URLs
+only and are never printed. One set of times fits everywhere: a unit is planned for ten minutes,
+asked to stop after 18, stopped after 20, and redelivered by the broker after 30.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common import quantities
+from common.errors import Refused
+
+Span = Annotated[
+    timedelta, BeforeValidator(lambda v: quantities.span(v) if isinstance(v, str) else v)
+]
+Size = Annotated[int, BeforeValidator(lambda v: quantities.size(v) if isinstance(v, str) else v)]
+
+
+class Settings(BaseSettings):
+    """All settings; frozen."""
+
+    model_config = SettingsConfigDict(env_prefix="CONVOY_", frozen=True, extra="ignore")
+
+    broker_url: SecretStr | None = None  # redis://... ; both unset: the embedded default
+    state_url: SecretStr | None = None  # mongodb://... or sqlite:///path
+    home: Path = Field(default_factory=lambda: Path.home() / ".local/state/convoy")
+
+    lease: Span = timedelta(seconds=60)
+    unit_soft_limit: Span = timedelta(minutes=18)
+    unit_hard_limit: Span = timedelta(minutes=20)
+    visibility: Span = timedelta(minutes=30)
+    attempts: int = Field(default=8, ge=1)
+    backoff: Span = timedelta(seconds=15)
+    backoff_most: Span = timedelta(minutes=10)
+    resend: Span = timedelta(seconds=60)  # a published unit nobody claimed is published again
+    window: int = Field(default=4, ge=1)  # messages in the queue per consumer
+    window_least: int = Field(default=32, ge=1)  # ... but never fewer than this
+    sweep: Span = timedelta(seconds=1)
+
+    unit_items: int = Field(default=10_000, ge=1)  # a user with more is cut into spans
+    unit_bytes: Size = 4 << 30
+    range_bytes: Size = 1 << 30  # a file larger than unit_bytes is cut into ranges of this
+
+    connect_limit: Span = timedelta(seconds=10)
+    first_byte_limit: Span = timedelta(seconds=60)
+    idle_limit: Span = timedelta(seconds=60)
+    pool: int = Field(default=32, ge=1)  # connections kept per host
+
+    failpoints: str = ""  # for the fault tests only: "name=kill:3,name=fail"
+
+    @property
+    def beat(self) -> timedelta:
+        """How often a lease is renewed."""
+        return self.lease / 4
+
+    @property
+    def embedded(self) -> bool:
+        """Neither address is set: everything runs on this machine."""
+        return self.broker_url is None and self.state_url is None
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Settings:
+        if not self.unit_soft_limit < self.unit_hard_limit < self.visibility:
+            raise ValueError("unit_soft_limit < unit_hard_limit < visibility must hold")
+        return self
+
+    def broker(self) -> str:
+        """The broker's URL, with its password: hand it on, never print it."""
+        return _given(self.broker_url, "CONVOY_BROKER_URL", "CONVOY_STATE_URL")
+
+    def state(self) -> str:
+        """The store's URL, with its password: hand it on, never print it."""
+        return _given(self.state_url, "CONVOY_STATE_URL", "CONVOY_BROKER_URL")
+
+
+def _given(url: SecretStr | None, name: str, other: str) -> str:
+    if url is None:
+        raise Refused(f"{name} is not set", hint=f"set {name} as well as {other}, or neither")
+    return url.get_secret_value()

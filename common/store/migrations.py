@@ -1,0 +1,149 @@
+"""Migrations at rest. `advance` is the only way a phase ever changes.
+
+One document per migration, over all its generations. Holds and limits are operator's wishes on
+the record; what units did is summed from the units, never kept here twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from common import ids
+from common.clock import Clock
+from common.errors import Conflict, Missing
+from common.lifecycle.registry import LIFECYCLES
+from common.model import Hold, Kind, Migration
+from common.store.base import Doc, Store, among
+
+
+class Migrations:
+    """The repository of migrations."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._documents = store.collection("migrations")
+        self._clock = clock or Clock()
+
+    def create(
+        self,
+        kind: Kind,
+        source: str,
+        target: str,
+        *,
+        tenant: str = "",
+        options: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> Migration:
+        """The migration of this kind, source and target: a new one, or the one there is."""
+        now = self._clock.wall()
+        self._documents.insert(
+            {
+                "id": ids.migration_id(kind, source, target),
+                "kind": kind.value,
+                "source": source,
+                "target": target,
+                "phase": LIFECYCLES[kind].start.value,
+                "version": 0,
+                "generation": 1,
+                "since": now,
+                "started": now,
+                "ended": None,
+                "tenant": tenant,
+                "hold": None,
+                "options": dict(options or {}),
+                "limits": dict(limits or {}),
+                "planned": 0,
+                "cursor": None,
+                "notices": [],
+                "history": [],
+            }
+        )
+        return self.get(ids.migration_id(kind, source, target))
+
+    def get(self, migration: str) -> Migration:
+        """One migration; Missing if there is none of this name."""
+        doc = self._documents.get(migration)
+        if doc is None:
+            raise Missing(f"no migration {migration!r}", hint="see `convoy list`")
+        return _load(doc)
+
+    def history(self, migration: str) -> list[Doc]:
+        """Who did what and when, oldest first."""
+        doc = self._documents.get(migration)
+        return list(doc["history"]) if doc else []
+
+    def all(self) -> Iterator[Migration]:
+        """Every migration, the newest generation first."""
+        for doc in self._documents.find({}, order=("-started",)):
+            yield _load(doc)
+
+    def active(self) -> list[Migration]:
+        """Those whose phase is no end."""
+        found = []
+        for kind, table in LIFECYCLES.items():
+            open_ = {table.start, *table.reachable(table.start)} - table.ends()
+            phases = among(sorted(state.value for state in open_))
+            found += list(self._documents.find({"kind": kind.value, "phase": phases}))
+        return [_load(doc) for doc in found]
+
+    def advance(
+        self, seen: Migration, event: StrEnum, *, by: str, why: str = "", **fields: Any
+    ) -> Migration:
+        """Apply `event` to the migration exactly as `seen`; Conflict if it moved since.
+
+        The table decides what is legal, the filter decides who wins, and the history line lands
+        in the same write, so that a transition can be neither lost nor unrecorded.
+        """
+        table = LIFECYCLES[seen.kind]
+        target = table.after(table.state(seen.phase), event).value
+        now = self._clock.wall()
+        line = {"at": now, "from": seen.phase, "event": event.value, "to": target}
+        return self._write(
+            seen, {"phase": target, "since": now, **fields}, line | {"by": by, "why": why}
+        )
+
+    def amend(self, seen: Migration, *, by: str, what: str, **fields: Any) -> Migration:
+        """Change wishes (hold, limits, options), not the phase; recorded like a transition."""
+        line = {"at": self._clock.wall(), "event": what, "by": by}
+        return self._write(seen, fields, line)
+
+    def _write(self, seen: Migration, fields: Mapping[str, Any], line: Doc) -> Migration:
+        doc = self._documents.change(
+            {"id": seen.id, "phase": seen.phase, "version": seen.version},
+            set=fields,
+            inc={"version": 1},
+            push={"history": line},
+        )
+        if doc is None:
+            raise Conflict(f"migration {seen.id} is no longer {seen.phase} at v{seen.version}")
+        return _load(doc)
+
+    def progress(self, migration: str, generation: int, *, planned: int, cursor: str) -> None:
+        """Note how far planning got; only a hint for the next attempt, units are idempotent."""
+        self._documents.change(
+            {"id": migration, "generation": generation},
+            set={"planned": planned, "cursor": cursor},
+        )
+
+
+def _load(doc: Doc) -> Migration:
+    return Migration(
+        id=doc["id"],
+        kind=Kind(doc["kind"]),
+        source=doc["source"],
+        target=doc["target"],
+        phase=doc["phase"],
+        version=doc["version"],
+        generation=doc["generation"],
+        since=doc["since"],
+        started=doc["started"],
+        ended=doc["ended"],
+        tenant=doc["tenant"],
+        hold=Hold(doc["hold"]) if doc["hold"] else None,
+        options=doc["options"],
+        limits=doc["limits"],
+        planned=doc["planned"],
+        cursor=doc["cursor"],
+        notices=tuple(doc["notices"]),
+    )

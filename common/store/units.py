@@ -1,0 +1,248 @@
+"""Units at rest: claimed under a lease, written to only by the epoch that holds it.
+
+`due_at` says when a unit is to be published (again); None while it is in somebody's hands or at
+an end. `epoch` rises whenever a unit leaves hands without being finished, so that whatever the
+earlier holder still does is refused here and, through the names it uses, at the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from common import ids
+from common.clock import Clock
+from common.errors import Stale
+from common.legible import legible
+from common.lifecycle.units import UNIT, Act, State
+from common.model import Draft, Kind, Migration, Receipt, Unit
+from common.store.base import Doc, Filter, Store, above, among, at_most, differs
+
+BATCH = 2_000  # units planned in one write
+HISTORY_KEPT = 20
+COUNTED = ("items", "moved", "skipped", "mended", "failed", "bytes", "bytes_moved")
+
+
+class Units:
+    """The repository of units."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._documents = store.collection("units")
+        self._clock = clock or Clock()
+
+    def plan(self, migration: Migration, drafts: Iterable[Draft]) -> int:
+        """Make queued units of `drafts`, in batches; those that exist stay as they are."""
+        added, stream, now = 0, iter(drafts), self._clock.wall()
+        while batch := [_new(migration, draft, now) for draft in islice(stream, BATCH)]:
+            added += self._documents.insert_many(batch)
+        return added
+
+    def get(self, unit: str) -> Unit | None:
+        doc = self._documents.get(unit)
+        return _load(doc) if doc else None
+
+    def due(self, migration: Migration, limit: int) -> list[Unit]:
+        """Units to be published now, the longest due first."""
+        where: Filter = _of(migration) | {"due_at": at_most(self._clock.wall())}
+        found = self._documents.find(where, order=("due_at",), limit=limit)
+        return [_load(doc) for doc in found]
+
+    def postpone(self, units: Sequence[Unit], by: timedelta) -> None:
+        """Note before publishing that these are out: due again, unless claimed by then."""
+        due_at = self._clock.wall() + by.total_seconds()
+        self._documents.change_many(
+            {"id": among([unit.id for unit in units]), "due_at": at_most(due_at)},
+            set={"due_at": due_at},
+        )
+
+    def hasten(self, migration: Migration, most: timedelta) -> int:
+        """Pull in due times that no back-off explains: a wall clock was set back meanwhile."""
+        now = self._clock.wall()
+        where: Filter = _of(migration) | {"due_at": above(now + most.total_seconds())}
+        return self._documents.change_many(where, set={"due_at": now})
+
+    def claim(self, migration: Migration, unit: str, epoch: int, *, owner: str) -> Unit | None:
+        """Take a unit that nobody holds; None if it is in other hands, at an end or moved on."""
+        states = among([state.value for state in sorted(UNIT.sources(Act.CLAIM))])
+        free: Filter = {"id": unit, "epoch": epoch, "owner": "", "state": states}
+        doc = self._documents.change(
+            free | {"generation": migration.generation},
+            set={
+                "state": State.RUNNING.value,
+                "owner": owner,
+                "due_at": None,
+                "claimed_at": self._clock.wall(),
+            },
+            inc={"attempts": 1, "beat": 1},
+        )
+        return _load(doc) if doc else None
+
+    def beat(self, unit: Unit, **live: int) -> None:
+        """Renew the lease and show what was done so far; Stale if the unit is in other hands."""
+        self._held(unit, inc={"beat": 1}, set=live)
+
+    def finish(self, unit: Unit, receipt: Receipt, *, seconds: float) -> None:
+        """Report a unit done, with its receipt, once."""
+        fields = asdict(receipt.counts) | {
+            "digest": receipt.digest,
+            "notices": list(receipt.notices),
+            "seconds": seconds,
+            "reason": "",
+        }
+        self._act(unit, Act.FINISH, fields)
+
+    def requeue(self, unit: Unit, *, after: timedelta, why: str, counts: bool = True) -> None:
+        """Give a unit back, to be produced again; `counts=False` refunds the attempt."""
+        fields = {"due_at": self._clock.wall() + after.total_seconds(), "reason": why}
+        self._act(unit, Act.REQUEUE, fields, epoch=1, attempts=0 if counts else -1)
+
+    def quarantine(self, unit: Unit, *, why: str, receipt: Receipt | None = None) -> None:
+        """Park a unit until a person releases it; what it did before is kept."""
+        fields: Doc = {"reason": why}
+        if receipt is not None:
+            fields |= asdict(receipt.counts) | {"digest": ""}
+        self._act(unit, Act.QUARANTINE, fields, epoch=1)
+
+    def lapse(self, unit: Unit, *, attempts: int) -> None:
+        """The leader's judgement: the lease ran out. Next epoch, due at once, or quarantine.
+
+        Stale if the holder gave a sign of life meanwhile.
+        """
+        why = f"the lease of {unit.owner} ran out"
+        where = {"beat": unit.beat}
+        if unit.attempts >= attempts:
+            why = f"{why}, attempt {unit.attempts} of {attempts}"
+            self._act(unit, Act.QUARANTINE, {"reason": why}, where=where, epoch=1)
+            return
+        due = {"due_at": self._clock.wall(), "reason": why}
+        self._act(unit, Act.LAPSE, due, where=where, epoch=1)
+
+    def release(self, migration: Migration, units: Sequence[str] = (), *, by: str) -> int:
+        """Queue quarantined units again (all of the generation, or the named ones)."""
+        released = 0
+        where: Filter = _of(migration) | {"state": State.QUARANTINED.value}
+        if units:
+            where["id"] = among(list(units))
+        for doc in list(self._documents.find(where, fields=("epoch",))):
+            after = UNIT.after(State.QUARANTINED, Act.RELEASE)
+            freed = self._documents.change(
+                {"id": doc["id"], "state": State.QUARANTINED.value, "epoch": doc["epoch"]},
+                set={"state": after.value, "attempts": 0, "due_at": self._clock.wall()},
+                inc={"epoch": 1},
+                push={"history": self._line(Act.RELEASE, f"released by {by}")},
+                keep=HISTORY_KEPT,
+            )
+            released += freed is not None
+        return released
+
+    def running(self) -> Iterator[Unit]:
+        """All units in somebody's hands, of all migrations."""
+        where: Filter = {"state": State.RUNNING.value, "owner": differs("")}
+        return map(_load, self._documents.find(where))
+
+    def of(self, migration: Migration, state: State | None = None) -> Iterator[Doc]:
+        """The documents of a generation's units, in the order of their ids, streamed."""
+        where = _of(migration)
+        if state:
+            where["state"] = state.value
+        return self._documents.find(where, order=("id",))
+
+    def open(self, migration: Migration, groups: Sequence[str] = ()) -> int:
+        """How many units are not done (of these groups)."""
+        where: Filter = _of(migration) | {"state": differs(State.DONE.value)}
+        if groups:
+            where["group"] = among(groups)
+        return self._documents.count(where)
+
+    def sums(self, migration: Migration) -> dict[State, tuple[int, dict[str, int]]]:
+        """Per state: how many units, and what they counted."""
+        rows = self._documents.tally(_of(migration), by=("state",), sums=COUNTED)
+        return {
+            State(str(key[0])): (many, {n: int(v) for n, v in zip(COUNTED, sums, strict=True)})
+            for key, many, sums in rows
+        }
+
+    def digests(self, migration: Migration) -> Iterator[str]:
+        """The digests of all done units that moved items, streamed."""
+        where = _of(migration) | {"state": State.DONE.value, "items": above(0)}
+        return (d["digest"] for d in self._documents.find(where, fields=("digest",)))
+
+    def _act(
+        self,
+        unit: Unit,
+        act: Act,
+        fields: Doc,
+        *,
+        where: Mapping[str, Any] | None = None,
+        epoch: int = 0,
+        attempts: int = 0,
+    ) -> None:
+        state = UNIT.after(unit.state, act)
+        fields = fields | {"reason": legible(fields["reason"])}
+        line = self._line(act, fields["reason"])
+        self._held(
+            unit,
+            where=where,
+            set={"state": state.value, "owner": "", "due_at": None, **fields},
+            inc={"epoch": epoch, "attempts": attempts},
+            push={"history": line | {"epoch": unit.epoch, "by": unit.owner}},
+        )
+
+    def _held(self, unit: Unit, *, where: Mapping[str, Any] | None = None, **change: Any) -> None:
+        held: Filter = {"id": unit.id, "epoch": unit.epoch, "owner": unit.owner}
+        held |= {"state": unit.state.value, **(where or {})}
+        if self._documents.change(held, keep=HISTORY_KEPT, **change) is None:
+            raise Stale(f"unit {unit.id} is no longer held by {unit.owner} at epoch {unit.epoch}")
+
+    def _line(self, act: Act, why: str) -> Doc:
+        return {"at": self._clock.wall(), "event": act.value, "why": why}
+
+
+def _of(migration: Migration) -> Filter:
+    return {"migration": migration.id, "generation": migration.generation}
+
+
+def _new(migration: Migration, draft: Draft, now: float) -> Doc:
+    doc: Doc = {
+        "id": ids.unit_id(migration.id, migration.generation, draft.job, draft.key, draft.name),
+        "migration": migration.id,
+        "generation": migration.generation,
+        "kind": migration.kind.value,
+        "job": draft.job,
+        "key": draft.key,
+        "group": draft.group,
+        "after": list(draft.after),
+        "state": UNIT.start.value,
+        "epoch": 1,
+        "attempts": 0,
+        "owner": "",
+        "beat": 0,
+        "due_at": now,
+        "reason": "",
+        "data": dict(draft.data),
+        "history": [],
+    }
+    return doc
+
+
+def _load(doc: Doc) -> Unit:
+    return Unit(
+        id=doc["id"],
+        migration=doc["migration"],
+        generation=doc["generation"],
+        kind=Kind(doc["kind"]),
+        job=doc["job"],
+        key=doc["key"],
+        group=doc["group"],
+        after=tuple(doc["after"]),
+        state=State(doc["state"]),
+        epoch=doc["epoch"],
+        attempts=doc["attempts"],
+        owner=doc["owner"],
+        beat=doc["beat"],
+        reason=doc["reason"],
+        data=doc["data"],
+    )

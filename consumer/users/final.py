@@ -1,0 +1,74 @@
+"""The job `final`: a user's last pass between the operator's two hooks.
+
+The freeze hook runs before it (nobody writes the user any more), the switch hook after both sides
+were read and agree, so that a user is switched only when complete. Hooks may run more than once
+after a crash; they are commands of the operator and run without a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+
+from common.errors import Permanent, Refused, Transient
+from common.model import Receipt, Unit
+from consumer.mover import Reach
+from consumer.users.places import places
+from consumer.users.verify import compare
+from consumer.users.whole import move
+
+SHOWN = 500  # characters of a failed hook's output that go into the reason
+
+
+def final(unit: Unit, reach: Reach) -> Receipt:
+    """Freeze, pass, verify, switch. A user too large for one pass is refused, not switched."""
+    options = reach.migration.options
+    run_hook(str(options.get("hook_freeze") or ""), unit, reach)
+    receipt = move(unit, reach)
+    if receipt.drafts:
+        raise Refused(f"{unit.key} is too large for one final pass", hint="raise unit_items")
+    if receipt.again or receipt.counts.failed:
+        return receipt
+    with places(unit, reach) as both:
+        seen = compare(unit.key, reach, both)
+    if seen.again or seen.counts.failed:
+        return seen
+    reach.lease.confirm()
+    run_hook(str(options.get("hook_switch") or ""), unit, reach)
+    return receipt
+
+
+def run_hook(command: str, unit: Unit, reach: Reach) -> None:
+    """Run the operator's command with the user as `{user}` and in CONVOY_USER.
+
+    Permanent if it cannot be started, Transient if it fails: it is tried again with the unit.
+    """
+    if not command:
+        return
+    words = [word.replace("{user}", unit.key) for word in shlex.split(command)]
+    env = os.environ | {"CONVOY_USER": unit.key, "CONVOY_MIGRATION": unit.migration}
+    try:
+        done = subprocess.Popen(
+            words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+    except OSError as error:
+        raise Permanent(f"the hook {words[0]!r} cannot be started: {error}") from error
+    output = _await(done, reach)
+    if done.returncode:
+        raise Transient(f"the hook {words[0]!r} ended with {done.returncode}: {output[-SHOWN:]}")
+
+
+def _await(hook: subprocess.Popen[str], reach: Reach) -> str:
+    """Wait while the unit is ours; a hook whose unit was taken away is ended."""
+    try:
+        while True:
+            try:
+                return hook.communicate(timeout=1)[0]
+            except subprocess.TimeoutExpired:
+                reach.lease.still_mine()
+    finally:
+        if hook.poll() is None:
+            hook.kill()
+            hook.wait()

@@ -1,0 +1,227 @@
+"""One pass over a run of a user's items: skip what is right, stage the rest, publish.
+
+The order of acts is the promise: everything of a batch is written aside and read back, then made
+durable, then the lease is confirmed and the intent written down, and only then do names appear.
+Whoever dies in between leaves nothing visible, and whoever comes next knows what was ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from common.endpoints.place import Held, Item, Source, Target, Type
+from common.errors import Changing, Corrupt, Missing, Occupied, Permanent, Refused, Transient
+from common.failpoints import failpoint
+from common.model import Check, Failure
+from consumer.mover import Lease
+from consumer.users.copying import Copier, Work
+from consumer.users.judge import Verdict, judge
+from consumer.users.manifest import Entry, Manifest
+from consumer.users.tally import Tally
+
+TROUBLE = 20  # items that fail for passing reasons before the unit gives up for now
+T = TypeVar("T")
+Each = Callable[..., Iterator[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's choices, and which generation this is."""
+
+    check: Check = Check.MD5
+    overwrite: bool = False
+    generation: int = 1
+
+
+class Pass:
+    """A run over items of one user between two places. Not to be used twice."""
+
+    def __init__(
+        self,
+        user: str,
+        source: Source,
+        target: Target,
+        *,
+        manifest: Manifest,
+        lease: Lease,
+        policy: Policy,
+    ) -> None:
+        self._source, self._target = source, target
+        self._manifest, self._lease, self._policy = manifest, lease, policy
+        self._copier = Copier(source, target, lease)
+        self._names: dict[tuple[int, int], str] = {}  # first name of each hard-linked file
+        self._others: list[Item] = []  # further names
+        self.tally = Tally(user)
+
+    def run(self, items: Iterable[Item | Failure]) -> None:
+        """Bring the target in line with `items`; directories must precede what is in them."""
+        with ExitStack() as stack:
+            each: Each = map
+            if self._target.pace.lanes > 1:
+                each = stack.enter_context(ThreadPoolExecutor(self._target.pace.lanes, "lane")).map
+            for batch in self._batches(items):
+                self._publish([work for work in each(self._prepare, batch) if work], each)
+            for item in self._others:
+                self._attempt(item, self._further)
+            self._target.finish()
+
+    def _batches(self, items: Iterable[Item | Failure]) -> Iterator[list[Item]]:
+        pace = self._target.pace
+        stream = filter(None, map(self._sort, items))
+        while batch := list(_upto(stream, pace.batch_items, pace.batch_bytes)):
+            yield batch
+
+    def _sort(self, item: Item | Failure) -> Item | None:
+        """Directories are made at once, further names wait, the rest goes through the lanes."""
+        if isinstance(item, Failure):
+            self.tally.refuse(item)
+            return None
+        if item.type is Type.DIRECTORY:
+            self._attempt(item, self._target.directory)
+            return None
+        if item.type is Type.OTHER:
+            self.tally.notice(f"{item.path}: device, socket or pipe, not carried")
+            return None
+        self.tally.seen(item)
+        if not (item.inode and self._target.pace.hardlinks):
+            return item
+        if self._names.setdefault(item.inode, item.path) == item.path:
+            return item
+        self._others.append(item)
+        return None
+
+    def _prepare(self, item: Item) -> Work | None:
+        return self._attempt(item, self._consider)
+
+    def _attempt(self, item: Item, act: Callable[[Item], T]) -> T | None:
+        """What goes wrong with one item is noted by name and does not stop the others."""
+        try:
+            return act(item)
+        except Missing as error:
+            if self._source.look(item.path) is None:
+                self.tally.gone(item)
+            else:
+                self.tally.fail(item.path, error)
+        except (Changing, Corrupt) as error:
+            self.tally.retry(item.path, error)
+        except Transient as error:
+            if self.tally.retry(item.path, error) >= TROUBLE:
+                raise
+        except Permanent as error:
+            self.tally.fail(item.path, error)
+        return None
+
+    def _consider(self, item: Item) -> Work | None:
+        self._lease.still_mine()
+        held = self._target.look(item.path)
+        verdict, digest = self._judged(item, held)
+        if held is not None and verdict is Verdict.SKIP:
+            self._skip(item, held, digest)
+            return None
+        if verdict is Verdict.CONFLICT:
+            raise _occupied(item)
+        return self._copier.stage(item, held, mends=verdict is Verdict.MEND)
+
+    def _judged(self, item: Item, held: Held | None) -> tuple[Verdict, str]:
+        ours, policy = self._manifest.ours(item.path), self._policy
+        verdict = judge(item, held, ours, check=policy.check, overwrite=policy.overwrite)
+        if verdict is not Verdict.COMPARE:
+            return verdict, ""
+        digest = self._copier.read(item)
+        self._lease.spend(bytes=item.size, requests=1)
+        same = self._target.digest(item.path)[0] == digest
+        again = judge(item, held, ours, check=policy.check, overwrite=policy.overwrite, same=same)
+        return again, digest
+
+    def _skip(self, item: Item, held: Held, digest: str) -> None:
+        ours = self._manifest.ours(item.path)
+        if not digest:
+            proven = [entry.md5 for entry in ours if entry.md5 and entry.size == item.size]
+            digest = held.md5 or item.md5 or (proven[-1] if proven else "")
+        adjusted = self._target.adjust(item, held, None)
+        entry = self._entry(item, held, digest)
+        now = bool(ours) and ours[-1].generation == self._policy.generation
+        if not now:  # what was published before keeps its generation
+            entry = entry._replace(generation=ours[-1].generation if ours else 0)
+        self._manifest.note(item.path, entry)
+        self._done(item, digest, moved=adjusted or now, content=now)
+
+    def _publish(self, works: list[Work], each: Each) -> None:
+        if not works:
+            return
+        failpoint("users.staged")
+        self._target.settle()
+        failpoint("users.settled")
+        self._lease.confirm()
+        self._manifest.intend(
+            {w.item.path: self._entry(w.item, w.staged.held, w.digest) for w in works}
+        )
+        failpoint("users.intended")
+        for _ in each(self._appear, works):
+            pass
+        failpoint("users.published")
+
+    def _appear(self, work: Work) -> None:
+        def publish(item: Item) -> None:
+            self._lease.still_mine()
+            failpoint("users.publishing")
+            held = self._target.publish(work.staged, work.over)
+            self._manifest.note(item.path, self._entry(item, held, work.digest))
+            self._done(item, work.digest, moved=True, mended=work.mends, content=True)
+
+        self._attempt(work.item, publish)
+
+    def _further(self, item: Item) -> None:
+        """Give a hard-linked file a further name, now that its first one is there."""
+        self._lease.still_mine()
+        first = self._names[item.inode] if item.inode else ""
+        there, held = self._target.look(first), self._target.look(item.path)
+        entry = self._manifest.latest(first)
+        if there is None or entry is None:
+            raise Refused(f"{item.path}: its other name {first} did not arrive")
+        moved = True
+        if held is not None and held.version == there.version:  # one file already
+            moved = entry.generation == self._policy.generation
+        else:
+            verdict, _ = self._judged(item, held)
+            if verdict is Verdict.CONFLICT:
+                raise _occupied(item)
+            self._manifest.intend({item.path: entry})
+            self._target.hardlink(item, first, held)
+        self._manifest.note(item.path, entry)
+        self._done(item, entry.md5, moved=moved, content=False)
+
+    def _done(
+        self, item: Item, digest: str, *, moved: bool, content: bool, mended: bool = False
+    ) -> None:
+        self.tally.done(item, digest, moved=moved, mended=mended, content=content)
+        self._lease.show(items=1)
+
+    def _entry(self, item: Item, held: Held, digest: str) -> Entry:
+        return Entry(
+            type=item.type.value,
+            size=item.size,
+            mtime_ns=item.mtime_ns if item.mtime_ns >= 0 else held.mtime_ns,
+            md5=digest,
+            source=item.version,
+            held=held.version if self._target.pace.versions else "",
+            link=item.link,
+            generation=self._policy.generation,
+        )
+
+
+def _upto(stream: Iterator[Item], count: int, size: int) -> Iterator[Item]:
+    for item in islice(stream, count):
+        yield item
+        size -= item.size
+        if size <= 0:
+            return
+
+
+def _occupied(item: Item) -> Occupied:
+    return Occupied(f"{item.path}: the target holds something else that was not published by us")

@@ -1,0 +1,77 @@
+"""The job `user`: one user of ordinary size, moved in one go; a huge one is cut into spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from common.endpoints.place import Item, Target, Type
+from common.model import Failure, Receipt, Unit
+from common.settings import Settings
+from consumer.mover import Reach
+from consumer.users.manifest import Manifest, Piece
+from consumer.users.passing import Pass
+from consumer.users.places import Places, places, policy
+from consumer.users.scan import cut
+
+OPEN = 0o700  # what a directory must allow its owner while things are still put into it
+
+
+def move(unit: Unit, reach: Reach) -> Receipt:
+    """Make the target hold what the source holds of this user, or plan the spans that will."""
+    with places(unit, reach) as both:
+        items = gather(both.source.walk(), reach.settings)
+        if items is None:
+            return cut(unit, reach, both)
+        return pass_over(unit, reach, both, items, Piece())
+
+
+def pass_over(
+    unit: Unit, reach: Reach, both: Places, items: Sequence[Item | Failure], piece: Piece
+) -> Receipt:
+    """One pass over these items, their directories sealed, the manifest piece kept."""
+    manifest = Manifest(reach.memory, unit.key, piece)
+    manifest.load({i.path for i in items if isinstance(i, Item)} if piece.tag else None)
+    run = Pass(
+        unit.key,
+        both.source,
+        both.target,
+        manifest=manifest,
+        lease=reach.lease,
+        policy=policy(reach),
+    )
+    run.run(items)
+    seal((i for i in items if isinstance(i, Item)), both.target, reach)
+    manifest.keep()
+    return run.tally.receipt()
+
+
+def gather(items: Iterator[Item | Failure], settings: Settings) -> list[Item | Failure] | None:
+    """All items in memory if they fit one unit; None as soon as they do not."""
+    kept: list[Item | Failure] = []
+    size = 0
+    for item in items:
+        kept.append(item)
+        size += item.size if isinstance(item, Item) else 0
+        if len(kept) > settings.unit_items or size > settings.unit_bytes:
+            return None
+    return kept
+
+
+def seal(items: Iterable[Item], target: Target, reach: Reach) -> None:
+    """Set the directories' modes and times, after the last change below them.
+
+    Setting a directory does not touch its parent, so any order would do, but for those that lock
+    out even their owner: they come last, the deepest first.
+    """
+    closed = []
+    for item in items:
+        if item.type is not Type.DIRECTORY:
+            continue
+        reach.lease.still_mine()
+        if item.mode & OPEN != OPEN:
+            closed.append(item)
+        else:
+            target.seal(item)
+    for item in reversed(closed):
+        reach.lease.still_mine()
+        target.seal(item)

@@ -41,6 +41,17 @@ class Item(NamedTuple):
     md5: str = ""  # hex, if the source vouches for it (plain S3 ETag, manifest entry)
     version: str = ""  # changes whenever contents change (ctime; ETag)
     url: str = ""  # where the contents are, if not at `path` (manifest source)
+    sparse: bool = False  # a FILE with holes worth keeping
+
+
+ZEROS = memoryview(bytes(1 << 20))
+"""The shared block of zeros: holes come as slices of it, so that a target which keeps them
+(`is_hole`) can leave them out, and every other one need not know."""
+
+
+def is_hole(chunk: bytes | bytearray | memoryview) -> bool:
+    """Is this chunk a hole of the source, and not bytes that were stored?"""
+    return isinstance(chunk, memoryview) and chunk.obj is ZEROS.obj
 
 
 class Held(NamedTuple):
@@ -97,7 +108,9 @@ class Source(Protocol):
         """One item, or None."""
 
     def open(self, item: Item) -> Content:
-        """Open a FILE. Changing if it is no longer what the item says; Missing if gone."""
+        """Open a FILE. Changing if it is no longer what the item says; Missing if gone.
+
+        A DIRECTORY may be opened too, for its `attributes`, where there are any (posix)."""
 
     def close(self) -> None: ...
 
@@ -204,8 +217,9 @@ class Target(Protocol):
     def abandon(self, place: str, item: Item) -> None:
         """Remove a staging place that will never be joined; absent already is success."""
 
-    def seal(self, item: Item) -> None:
-        """Set a directory's mode, owner and times; deepest first, after all else in it."""
+    def seal(self, item: Item, attributes: Attributes | None = None) -> None:
+        """Set a directory's mode, owner and times (and attributes, if given); deepest first,
+        after all else in it."""
 
     def finish(self) -> None:
         """Make names durable (directories), after the last publish."""

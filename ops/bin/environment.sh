@@ -45,7 +45,7 @@ make_fit() {
         flock "$lock"
     }
     fits "$@" && return # the other one did it
-    sound || anew
+    if sound; then say "bringing $venv up to date"; else anew; fi
     touch "$venv/convoy.unfinished"
     rm -f "$venv/convoy.run-time"
     fill "$@"
@@ -90,9 +90,7 @@ sys.exit(sys.version_info < (3, 11) or print(os.path.realpath(sys.executable)))'
 # Debian ships Python without ensurepip: then the way that changes least on this machine is taken.
 plant() {
     local python=$1
-    if "$python" -I -c 'import ensurepip'; then
-        "$python" -I -m venv "$venv" && return
-    fi
+    "$python" -I -m venv "$venv" && return
     "$python" -I -m venv --without-pip "$venv" || return
     "$python" -I -m pip --python "$venv/bin/python" install pip && return
     borrow_wheel && return
@@ -128,7 +126,6 @@ def show(group):
 for group in sys.argv[2:]:
     show(group)
 PYTHON
-    (($# == 0)) || say "adding what $* needs to $venv"
     "$venv/bin/python" -I -m pip install --no-input --editable "$root" \
         --requirement "$venv/convoy.groups" &>>"$venv/convoy.log" ||
         failed "could not install what it needs" \

@@ -57,6 +57,9 @@ class Migration:
     planned: int  # units planned so far in this generation
     cursor: str | None  # how far intake got; planning resumes here
     notices: tuple[str, ...] = ()
+    refused: int = 0  # lines of the work list that could not be subjects
+    refusals: tuple[tuple[int, str, str], ...] = ()  # (line, text, reason) of the first of them
+    past: tuple[Mapping[str, Any], ...] = ()  # earlier generations, in short
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Unit:
     key: str
     group: str
     after: tuple[str, ...]
+    wakes: bool
     state: State
     epoch: int
     attempts: int
@@ -89,6 +93,7 @@ class Draft:
     name: str = ""  # tells apart the units of one job and key
     group: str = ""
     after: tuple[str, ...] = ()  # groups of which every unit must be done first
+    wakes: bool = False  # others wait for its group
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -123,6 +128,27 @@ class Counts:
             self.bytes + other.bytes,
             self.bytes_moved + other.bytes_moved,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A generation's units by state, and what they counted together, once each."""
+
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    quarantined: int = 0
+    counts: Counts = field(default_factory=Counts)
+    live_items: int = 0  # of units that are still running
+    live_bytes: int = 0
+
+    @property
+    def open(self) -> int:
+        return self.queued + self.running
+
+    @property
+    def total(self) -> int:
+        return self.open + self.done + self.quarantined
 
 
 @dataclass(frozen=True, slots=True)

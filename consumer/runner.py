@@ -138,6 +138,8 @@ def _report(
         return Outcome.QUARANTINED
     crew.units.finish(unit, receipt, seconds=seconds)
     failpoint("runner.finished")
+    if unit.wakes or receipt.drafts:
+        crew.units.wake(unit)
     log.info("unit.moved", items=receipt.counts.items, bytes=receipt.counts.bytes, seconds=seconds)
     return Outcome.MOVED
 

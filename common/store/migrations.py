@@ -17,6 +17,8 @@ from common.lifecycle.registry import LIFECYCLES
 from common.model import Hold, Kind, Migration
 from common.store.base import Doc, Store, among
 
+PAST_KEPT = 50  # generations that stay on the record
+
 
 class Migrations:
     """The repository of migrations."""
@@ -56,6 +58,9 @@ class Migrations:
                 "planned": 0,
                 "cursor": None,
                 "notices": [],
+                "refused": 0,
+                "refusals": [],
+                "past": [],
                 "history": [],
             }
         )
@@ -103,6 +108,27 @@ class Migrations:
             seen, {"phase": target, "since": now, **fields}, line | {"by": by, "why": why}
         )
 
+    def renew(self, seen: Migration, event: StrEnum, *, by: str, **fields: Any) -> Migration:
+        """Begin the next generation; what this one was stays on the record in short."""
+        brief = {"generation": seen.generation, "phase": seen.phase, "started": seen.started}
+        now = self._clock.wall()
+        fresh: Doc = {"started": now, "ended": None, "hold": None, "planned": 0, "cursor": None}
+        past = [
+            *map(dict, seen.past),
+            {**brief, "ended": seen.ended, "options": dict(seen.options)},
+        ]
+        return self.advance(
+            seen,
+            event,
+            by=by,
+            generation=seen.generation + 1,
+            past=past[-PAST_KEPT:],
+            refused=0,
+            refusals=[],
+            **fresh,
+            **fields,
+        )
+
     def amend(self, seen: Migration, *, by: str, what: str, **fields: Any) -> Migration:
         """Change wishes (hold, limits, options), not the phase; recorded like a transition."""
         line = {"at": self._clock.wall(), "event": what, "by": by}
@@ -146,4 +172,7 @@ def _load(doc: Doc) -> Migration:
         planned=doc["planned"],
         cursor=doc["cursor"],
         notices=tuple(doc["notices"]),
+        refused=doc["refused"],
+        refusals=tuple((line, text, reason) for line, text, reason in doc["refusals"]),
+        past=tuple(doc["past"]),
     )

@@ -13,6 +13,7 @@ SHAPES: Mapping[str, Shape] = {
             ("migration", "generation", "due_at"),
             ("migration", "generation", "state"),
             ("migration", "generation", "group", "state"),
+            ("migration", "generation", "key"),
             ("state",),
         )
     ),

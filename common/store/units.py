@@ -7,8 +7,8 @@ earlier holder still does is refused here and, through the names it uses, at the
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -18,12 +18,13 @@ from common.clock import Clock
 from common.errors import Stale
 from common.legible import legible
 from common.lifecycle.units import UNIT, Act, State
-from common.model import Draft, Kind, Migration, Receipt, Unit
+from common.model import Counts, Draft, Kind, Migration, Receipt, Sums, Unit
 from common.store.base import Doc, Filter, Store, above, among, at_most, differs
 
 BATCH = 2_000  # units planned in one write
 HISTORY_KEPT = 20
-COUNTED = ("items", "moved", "skipped", "mended", "failed", "bytes", "bytes_moved")
+COUNTED = tuple(field.name for field in dataclasses.fields(Counts))
+LIVE = ("live_items", "live_bytes")
 
 
 class Units:
@@ -84,9 +85,36 @@ class Units:
         """Renew the lease and show what was done so far; Stale if the unit is in other hands."""
         self._held(unit, inc={"beat": 1}, set=live)
 
+    def sleep(self, unit: Unit) -> None:
+        """Not due before somebody wakes it: units it comes after are not done."""
+        self._documents.change(
+            {"id": unit.id, "epoch": unit.epoch, "owner": ""}, set={"due_at": None}
+        )
+
+    def asleep(self, migration: Migration, *, behind: str, limit: int) -> list[Unit]:
+        """Queued units that wait to be woken, in the order of their ids."""
+        where = _of(migration) | {"due_at": None, "state": State.QUEUED.value}
+        after = [behind] if behind else None
+        found = self._documents.find(where, order=("id",), limit=limit, after=after)
+        return [_load(doc) for doc in found]
+
+    def wake(self, unit: Unit) -> int:
+        """Let the dispatcher look again at what may have waited for this unit's group."""
+        where: Filter = {"migration": unit.migration, "generation": unit.generation}
+        where |= {"key": unit.key, "state": State.QUEUED.value, "due_at": None}
+        return self._documents.change_many(where, set={"due_at": self._clock.wall()})
+
+    def stuck(self, migration: Migration) -> bool:
+        """Nothing runs, and whatever is queued comes after something that is not done."""
+        sums = self.sums(migration)
+        if sums.running or not sums.quarantined:
+            return False
+        queued = (_load(doc) for doc in self.of(migration, State.QUEUED))
+        return all(unit.after and self.open(migration, unit.after) for unit in queued)
+
     def finish(self, unit: Unit, receipt: Receipt, *, seconds: float) -> None:
         """Report a unit done, with its receipt, once."""
-        fields = asdict(receipt.counts) | {
+        fields = dataclasses.asdict(receipt.counts) | {
             "digest": receipt.digest,
             "notices": list(receipt.notices),
             "seconds": seconds,
@@ -103,7 +131,7 @@ class Units:
         """Park a unit until a person releases it; what it did before is kept."""
         fields: Doc = {"reason": why}
         if receipt is not None:
-            fields |= asdict(receipt.counts) | {"digest": ""}
+            fields |= dataclasses.asdict(receipt.counts) | {"digest": ""}
         self._act(unit, Act.QUARANTINE, fields, epoch=1)
 
     def lapse(self, unit: Unit, *, attempts: int) -> None:
@@ -157,13 +185,21 @@ class Units:
             where["group"] = among(groups)
         return self._documents.count(where)
 
-    def sums(self, migration: Migration) -> dict[State, tuple[int, dict[str, int]]]:
-        """Per state: how many units, and what they counted."""
-        rows = self._documents.tally(_of(migration), by=("state",), sums=COUNTED)
-        return {
-            State(str(key[0])): (many, {n: int(v) for n, v in zip(COUNTED, sums, strict=True)})
-            for key, many, sums in rows
-        }
+    def some(self, migration: Migration, state: State) -> bool:
+        """Is any unit of the generation in this state? Costs one look at an index."""
+        where = _of(migration) | {"state": state.value}
+        return any(True for _ in self._documents.find(where, limit=1, fields=("id",)))
+
+    def sums(self, migration: Migration) -> Sums:
+        """How many units are in which state, and what they counted."""
+        rows = self._documents.tally(_of(migration), by=("state",), sums=(*COUNTED, *LIVE))
+        many = {str(key[0]): count for key, count, _ in rows}
+        counts, items, size = Counts(), 0, 0
+        for key, _, sums in rows:
+            counts += Counts(*map(int, sums[: len(COUNTED)]))
+            if key[0] == State.RUNNING.value:
+                items, size = int(sums[-2]), int(sums[-1])
+        return Sums(**many, counts=counts, live_items=items, live_bytes=size)
 
     def digests(self, migration: Migration) -> Iterator[str]:
         """The digests of all done units that moved items, streamed."""
@@ -215,12 +251,13 @@ def _new(migration: Migration, draft: Draft, now: float) -> Doc:
         "key": draft.key,
         "group": draft.group,
         "after": list(draft.after),
+        "wakes": draft.wakes,
         "state": UNIT.start.value,
         "epoch": 1,
         "attempts": 0,
         "owner": "",
         "beat": 0,
-        "due_at": now,
+        "due_at": None if draft.after else now,
         "reason": "",
         "data": dict(draft.data),
         "history": [],
@@ -238,6 +275,7 @@ def _load(doc: Doc) -> Unit:
         key=doc["key"],
         group=doc["group"],
         after=tuple(doc["after"]),
+        wakes=doc["wakes"],
         state=State(doc["state"]),
         epoch=doc["epoch"],
         attempts=doc["attempts"],

@@ -45,10 +45,21 @@ class Cut:
         """A unit for each range, and one that joins them."""
         group, data = f"{user}/ranges/{self.tag}", self._packed()
         parts = [
-            Draft("range", user, f"{self.tag}.{start}", group, (), {**data, "start": start})
+            Draft(
+                "range",
+                user,
+                f"{self.tag}.{start}",
+                group,
+                wakes=True,
+                data={**data, "start": start},
+            )
             for start, _ in self.ranges
         ]
-        return [*parts, Draft("join", user, self.tag, f"{user}/files", (group,), data)]
+        return [*parts, self._joining(user, group, data)]
+
+    def _joining(self, user: str, group: str, data: dict[str, Any]) -> Draft:
+        files = f"{user}/files"
+        return Draft("join", user, self.tag, files, after=(group,), wakes=True, data=data)
 
     def _packed(self) -> dict[str, Any]:
         # as text: names may hold bytes that no store takes as a string of its own

@@ -112,7 +112,7 @@ def _parts(both: Places, reach: Reach) -> int:
 
 def _span(unit: Unit, tag: str, parts: int, name: str) -> Draft:
     data = {"part": tag, "parts": parts, "list": name}
-    return Draft("span", unit.key, name=f"{name}.{tag}", group=unit.key, data=data)
+    return Draft("span", unit.key, name=f"{name}.{tag}", group=unit.key, wakes=True, data=data)
 
 
 def _closing(unit: Unit, parts: int) -> Draft:
@@ -121,5 +121,6 @@ def _closing(unit: Unit, parts: int) -> Draft:
         unit.key,
         group=f"{unit.key}/close",
         after=(unit.key, f"{unit.key}/files"),
+        wakes=True,
         data={"parts": parts},
     )

@@ -1,0 +1,114 @@
+"""Puts the producer together and runs it: campaign, sweep, advance, dispatch, again.
+
+Any number may run; one leads. The loop turns fast while there is work and slowly while not.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+from common.store.connect import connect
+
+from common.clock import Clock
+from common.errors import ConvoyError, Transient
+from common.model import Hold, Migration
+from common.queue.app import make_app
+from common.queue.broker import Broker
+from common.queue.messages import Outbox
+from common.settings import Settings
+from common.store.base import Store
+from common.store.consumers import Consumers
+from common.store.events import Events
+from common.store.leaders import Leadership
+from common.store.migrations import Migrations
+from common.store.units import Units
+from producer.conductor import Conductor
+from producer.dispatcher import Dispatcher
+from producer.sweeper import Sweeper
+
+log = structlog.get_logger(__name__)
+BUSY, IDLE = 0.005, 0.1  # seconds between rounds of the dispatcher
+
+
+@dataclass(slots=True)
+class Producer:
+    """One candidate; `run` returns when `stop` is set."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Lead whenever nobody else does. Survives the loss of store and broker."""
+        name = f"{platform.node()}/{os.getpid()}"
+        office = Leadership(self.store, "producer", name, self.settings.lease, self.clock)
+        crew = _crew(self.settings, self.store, self.clock)
+        while not self.stop.is_set():
+            try:
+                if office.campaign():
+                    self._term(crew)
+                else:
+                    self.stop.wait(self.settings.beat.total_seconds())
+            except Transient as away:
+                log.warning("producer.waits", why=str(away))
+                self.stop.wait(1)
+        try:
+            office.resign()
+        except ConvoyError as error:
+            log.warning("producer.unresigned", why=str(error))
+
+    def _term(self, crew: Crew) -> None:
+        """Lead for one beat: sweep and advance once a second, dispatch in between."""
+        renew = self.clock.tick() + self.settings.beat.total_seconds()
+        while not self.stop.is_set() and self.clock.tick() < renew:
+            look = self.clock.tick() + min(self.settings.sweep, self.settings.beat).total_seconds()
+            active = crew.look()
+            while not self.stop.is_set() and self.clock.tick() < look:
+                published = crew.dispatcher.round(active, consumers=crew.consumers)
+                self.stop.wait(BUSY if published else IDLE / 4)
+
+
+@dataclass(slots=True)
+class Crew:
+    """The leader's hands."""
+
+    migrations: Migrations
+    units: Units
+    sweeper: Sweeper
+    conductor: Conductor
+    dispatcher: Dispatcher
+    settings: Settings
+    consumers: int = 0
+
+    def look(self) -> list[Migration]:
+        """Sweep, advance every migration; those whose units may be published."""
+        self.sweeper.sweep()
+        self.consumers = self.sweeper.alive()
+        active = [self.conductor.look(migration) for migration in self.migrations.active()]
+        for migration in active:
+            self.units.hasten(migration, self.settings.backoff_most + self.settings.resend)
+            self.dispatcher.wake(migration)
+        return [m for m in active if m.hold not in (Hold.PAUSED, Hold.DRAINING) and not m.ended]
+
+
+def _crew(settings: Settings, store: Store, clock: Clock) -> Crew:
+    migrations, units = Migrations(store, clock), Units(store, clock)
+    events, broker = Events(store, clock), Broker(settings.broker())
+    return Crew(
+        migrations=migrations,
+        units=units,
+        sweeper=Sweeper(units, Consumers(store, clock), events, settings, clock),
+        conductor=Conductor(migrations, units, events, clock),
+        dispatcher=Dispatcher(units, Outbox(make_app(settings)), broker, settings),
+        settings=settings,
+    )
+
+
+def producer(settings: Settings) -> Producer:
+    """A producer on the addresses of the settings."""
+    return Producer(settings, connect(settings.state(), durable=True), Clock())

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
-SETTLE = 5.0  # seconds for what was told to end, or was tied to its parent, to be gone
+SETTLE = float(os.environ.get("CONVOY_TEST_SETTLE", "5"))  # seconds for what is ending to be gone
 LEFT = 70  # exit code if something was left by a command that succeeded
 
 

@@ -48,6 +48,8 @@ def environ(request: pytest.FixtureRequest) -> dict[str, str]:
     path = embedded.DEBIAN if request.param == "Debian's" else embedded.in_the_wheel()
     if path is None or not os.access(path, os.X_OK):
         roll.absent(f"redis-server ({request.param})", required=False)
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    roll.used(f"redis-server ({request.param})", f"{said.split()[2].removeprefix('v=')} ({path})")
     return {**os.environ, "CONVOY_REDIS_SERVER": path}
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from common.lifecycle.units import State
 
+EPOCHS = 1_000_000  # of one generation; far above any number of attempts
+
 
 class Kind(StrEnum):
     """The kinds of things this fleet can move."""
@@ -82,6 +84,11 @@ class Unit:
     beat: int
     reason: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fence(self) -> int:
+        """The number that orders all holders of this subject, over all generations."""
+        return self.generation * EPOCHS + self.epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
@@ -15,6 +15,7 @@ from common.store.connect import connect
 from common import failpoints
 from common.clock import Clock
 from common.errors import Transient
+from common.model import Kind
 from common.queue.broker import Broker, News
 from common.settings import Settings
 from common.store.consumers import Consumers
@@ -25,6 +26,7 @@ from common.store.migrations import Migrations
 from common.store.units import Units
 from common.throttle import Throttle
 from consumer.heartbeat import Heartbeat
+from consumer.mover import Mover
 from consumer.registry import MOVERS
 from consumer.runner import Crew
 
@@ -38,6 +40,7 @@ def crew(
     *,
     leaving: Callable[[], bool] = lambda: False,
     overruns: tuple[type[BaseException], ...] = (),
+    movers: Mapping[Kind, Mover] = MOVERS,
 ) -> Crew:
     """Everything that `runner.run` needs, with the heartbeat started."""
     arm(settings)
@@ -64,7 +67,7 @@ def crew(
         events=Events(store, clock),
         marks=Marks(store),
         heartbeat=heartbeat,
-        movers=MOVERS,
+        movers=movers,
         settings=settings,
         clock=clock,
         store=store,

@@ -16,6 +16,7 @@ import structlog
 
 from common.clock import Clock
 from common.errors import ConvoyError, Held, Stale, Transient
+from common.lifecycle.registry import LIFECYCLES
 from common.model import Hold, Migration, Unit
 from common.settings import Settings
 from common.store.consumers import Consumers
@@ -24,6 +25,12 @@ from common.store.units import Units
 from common.throttle import Throttle
 
 log = structlog.get_logger(__name__)
+
+
+def over(migration: Migration) -> bool:
+    """Has the migration come to an end?"""
+    table = LIFECYCLES[migration.kind]
+    return table.state(migration.phase) in table.ends()
 
 
 class UnitLease:
@@ -153,5 +160,5 @@ class Heartbeat:
             lease.end(Held("the host is going down", retry_in=timedelta(0)))
         elif migration.hold is Hold.PAUSED:
             lease.end(Held("paused", retry_in=timedelta(0)))
-        elif migration.generation != claimed.generation or migration.phase != claimed.phase:
+        elif migration.generation != claimed.generation or over(migration):
             lease.end(Held(f"the migration is {migration.phase} now", retry_in=timedelta(0)))

@@ -12,17 +12,16 @@ import structlog
 from common.clock import Clock
 from common.errors import Backpressure, ConvoyError, Missing, Permanent, Stale, Transient
 from common.failpoints import failpoint
-from common.lifecycle.registry import LIFECYCLES
-from common.model import Failure, Hold, Kind, Migration, Receipt, Unit
+from common.model import Failure, Kind, Migration, Receipt, Unit
 from common.queue.messages import Message
 from common.settings import Settings
-from common.store import marks
 from common.store.base import Store
 from common.store.events import Events
 from common.store.failures import Failures
+from common.store.marks import Marks
 from common.store.migrations import Migrations
 from common.store.units import Units
-from consumer.heartbeat import Heartbeat
+from consumer.heartbeat import Heartbeat, over
 from consumer.mover import Mover, Reach
 
 log = structlog.get_logger(__name__)
@@ -47,7 +46,7 @@ class Crew:
     units: Units
     failures: Failures
     events: Events
-    marks: marks.Marks
+    marks: Marks
     heartbeat: Heartbeat
     movers: Mapping[Kind, Mover]
     settings: Settings
@@ -81,10 +80,7 @@ def run(message: Message, crew: Crew) -> Outcome:
 
 def workable(migration: Migration) -> bool:
     """May units of this migration start?"""
-    table = LIFECYCLES[migration.kind]
-    if migration.hold in (Hold.PAUSED, Hold.DRAINING):
-        return False
-    return table.state(migration.phase) not in table.ends()
+    return migration.hold is None and not over(migration)
 
 
 def backoff(settings: Settings, attempts: int) -> timedelta:
@@ -175,7 +171,7 @@ def _migration(crew: Crew, name: str) -> Migration | None:
 class FencedMarks:
     """Marks of one unit's migration, written under its fence (`consumer.mover.Memory`)."""
 
-    marks: marks.Marks
+    marks: Marks
     unit: Unit
 
     def read(self, group: str, name: str) -> list[bytes]:
@@ -185,12 +181,10 @@ class FencedMarks:
         return self.marks.names(self.unit.migration, group)
 
     def put(self, group: str, name: str, blob: bytes) -> None:
-        fence = marks.fence(self.unit)
-        self.marks.put(self.unit.migration, group, name, blob, fence=fence)
+        self.marks.put(self.unit.migration, group, name, blob, fence=self.unit.fence)
 
     def append(self, group: str, name: str, blob: bytes) -> None:
-        fence = marks.fence(self.unit)
-        self.marks.append(self.unit.migration, group, name, blob, fence=fence)
+        self.marks.append(self.unit.migration, group, name, blob, fence=self.unit.fence)
 
     def drop(self, group: str, name: str) -> None:
-        self.marks.drop(self.unit.migration, group, name, fence=marks.fence(self.unit))
+        self.marks.drop(self.unit.migration, group, name, fence=self.unit.fence)

@@ -12,16 +12,9 @@ import zlib
 from collections.abc import Iterator
 
 from common.errors import Corrupt, Stale
-from common.model import Unit
 from common.store.base import Doc, Store, at_most
 
-_EPOCHS = 1_000_000  # epochs of one generation; far above any number of attempts
 _PIECES = 100_000  # appended blobs that one mark may gather
-
-
-def fence(unit: Unit) -> int:
-    """The number that orders all holders of all generations of a unit."""
-    return unit.generation * _EPOCHS + unit.epoch
 
 
 class Marks:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from common.endpoints.registry import open_source, open_target
-
 from common.endpoints.place import Source, Target
+from common.endpoints.registry import open_source, open_target
 from common.model import Check, Unit
 from consumer.mover import Reach
 from consumer.users.passing import Policy
@@ -29,7 +28,7 @@ def places(unit: Unit, reach: Reach) -> Iterator[Places]:
     source = open_source(reach.migration.source, unit.key, reach.settings)
     try:
         target = open_target(
-            reach.migration.target, unit.key, reach.settings, token=f"{name}.{unit.epoch}"
+            reach.migration.target, unit.key, reach.settings, token=f"{name}.{unit.fence}"
         )
         try:
             reach.lease.still_mine()

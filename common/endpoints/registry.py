@@ -1,0 +1,76 @@
+"""Which endpoint serves which scheme. One line per scheme and role, written out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from common.endpoints import posix
+from common.endpoints.place import Capabilities, Source, Target
+from common.endpoints.template import Template
+from common.errors import Refused
+from common.settings import Settings
+
+T = TypeVar("T")
+Reader = Callable[[Template, str, Settings], Source]
+Writer = Callable[[Template, str, Settings, str], Target]
+
+SOURCES: Mapping[str, Reader] = {
+    "file": lambda template, user, _: posix.PosixSource(template, user),
+}
+TARGETS: Mapping[str, Writer] = {
+    "file": lambda template, user, _, token: posix.PosixTarget(template, user, token),
+}
+USERS: Mapping[str, Callable[[Template, Settings], Iterator[str]]] = {
+    "file": lambda template, _: posix.users(template),
+}
+CAPABILITIES: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
+    "file": lambda template, _: posix.capabilities(template),
+}
+PREPARES: Mapping[str, Callable[[Template, Settings], None]] = {
+    "file": lambda template, _: posix.prepare(template),
+}
+
+
+def parsed(url: str) -> Template:
+    """The endpoint of a URL; relative file paths are seen from the working directory."""
+    return Template.parse(url, cwd=os.getcwd())
+
+
+def open_source(url: str, user: str, settings: Settings) -> Source:
+    """A user's place to read from. Refused if it cannot be one."""
+    template = parsed(url)
+    return _of(SOURCES, template, "source")(template, user, settings)
+
+
+def open_target(url: str, user: str, settings: Settings, *, token: str) -> Target:
+    """A user's place to write to; `token` names all that is not published yet."""
+    template = parsed(url)
+    return _of(TARGETS, template, "target")(template, user, settings, token)
+
+
+def users(url: str, settings: Settings) -> Iterator[str]:
+    """The user IDs that an endpoint itself shows, streamed."""
+    template = parsed(url)
+    return _of(USERS, template, "source that lists its users")(template, settings)
+
+
+def capabilities(url: str, settings: Settings) -> Capabilities:
+    """What an endpoint can hold. Missing, Denied or Transient if it cannot be reached."""
+    template = parsed(url)
+    return _of(CAPABILITIES, template, "endpoint")(template, settings)
+
+
+def prepare(url: str, settings: Settings) -> None:
+    """Make sure that a target's fixed root is there (its last directory is made)."""
+    template = parsed(url)
+    _of(PREPARES, template, "target")(template, settings)
+
+
+def _of(table: Mapping[str, T], template: Template, role: str) -> T:
+    try:
+        return table[template.scheme]
+    except KeyError:
+        known = ", ".join(sorted(table))
+        raise Refused(f"{template.scheme}:// is no {role}", hint=f"one of {known}") from None

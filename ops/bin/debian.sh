@@ -16,12 +16,15 @@ missing() { # those of the packages named that are not installed
     done
 }
 
+debian_allows() { # may packages be installed here?
+    [[ ${CONVOY_APT:-yes} != no ]] && command -v apt-get >/dev/null && as_root true 2>/dev/null
+}
+
 debian_install() {
     local absent lock
-    [[ ${CONVOY_APT:-yes} != no ]] && command -v apt-get dpkg-query >/dev/null || return
     mapfile -t absent < <(missing "$@")
     ((${#absent[@]})) || return 0
-    as_root true 2>/dev/null || return
+    debian_allows || return
     (
         exec {lock}</usr/sbin # one at a time: the policy is the whole machine's
         flock "$lock"

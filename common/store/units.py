@@ -19,12 +19,13 @@ from common.errors import Stale
 from common.legible import legible
 from common.lifecycle.units import UNIT, Act, State
 from common.model import Counts, Draft, Kind, Migration, Receipt, Sums, Unit
-from common.store.base import Doc, Filter, Store, above, among, at_most, differs
+from common.store.base import Doc, Filter, Scalar, Store, above, among, at_most, differs
 
 BATCH = 2_000  # units planned in one write
 HISTORY_KEPT = 20
 COUNTED = tuple(field.name for field in dataclasses.fields(Counts))
 LIVE = ("live_items", "live_bytes")
+Row = tuple[tuple[Scalar, ...], int, tuple[float, ...]]  # of a tally
 
 
 class Units:
@@ -48,8 +49,7 @@ class Units:
     def due(self, migration: Migration, limit: int) -> list[Unit]:
         """Units to be published now, the longest due first."""
         where: Filter = _of(migration) | {"due_at": at_most(self._clock.wall())}
-        found = self._documents.find(where, order=("due_at",), limit=limit)
-        return [_load(doc) for doc in found]
+        return list(map(_load, self._documents.find(where, order=("due_at",), limit=limit)))
 
     def postpone(self, units: Sequence[Unit], by: timedelta) -> None:
         """Note before publishing that these are out: due again, unless claimed by then."""
@@ -171,12 +171,14 @@ class Units:
         where: Filter = {"state": State.RUNNING.value, "owner": differs("")}
         return map(_load, self._documents.find(where))
 
-    def of(self, migration: Migration, state: State | None = None) -> Iterator[Doc]:
+    def of(
+        self, migration: Migration, state: State | None = None, *, fields: Sequence[str] = ()
+    ) -> Iterator[Doc]:
         """The documents of a generation's units, in the order of their ids, streamed."""
         where = _of(migration)
         if state:
             where["state"] = state.value
-        return self._documents.find(where, order=("id",))
+        return self._documents.find(where, order=("id",), fields=fields)
 
     def open(self, migration: Migration, groups: Sequence[str] = ()) -> int:
         """How many units are not done (of these groups)."""
@@ -192,19 +194,21 @@ class Units:
 
     def sums(self, migration: Migration) -> Sums:
         """How many units are in which state, and what they counted."""
-        rows = self._documents.tally(_of(migration), by=("state",), sums=(*COUNTED, *LIVE))
-        many = {str(key[0]): count for key, count, _ in rows}
-        counts, items, size = Counts(), 0, 0
-        for key, _, sums in rows:
-            counts += Counts(*map(int, sums[: len(COUNTED)]))
-            if key[0] == State.RUNNING.value:
-                items, size = int(sums[-2]), int(sums[-1])
-        return Sums(**many, counts=counts, live_items=items, live_bytes=size)
+        return _summed(self._tally(migration, "state"))
+
+    def by_job(self, migration: Migration) -> dict[str, Sums]:
+        """The sums of each job by itself."""
+        rows = self._tally(migration, "state", "job")
+        jobs = sorted({str(row[0][1]) for row in rows})
+        return {job: _summed([row for row in rows if row[0][1] == job]) for job in jobs}
+
+    def _tally(self, migration: Migration, *by: str) -> list[Row]:
+        return self._documents.tally(_of(migration), by=by, sums=(*COUNTED, *LIVE))
 
     def digests(self, migration: Migration) -> Iterator[str]:
         """The digests of all done units that moved items, streamed."""
-        where = _of(migration) | {"state": State.DONE.value, "items": above(0)}
-        return (d["digest"] for d in self._documents.find(where, fields=("digest",)))
+        done = self.of(migration, State.DONE, fields=("items", "digest"))
+        return (doc["digest"] for doc in done if doc.get("items"))
 
     def _act(
         self,
@@ -235,6 +239,16 @@ class Units:
 
     def _line(self, act: Act, why: str) -> Doc:
         return {"at": self._clock.wall(), "event": act.value, "why": why}
+
+
+def _summed(rows: Sequence[Row]) -> Sums:
+    many, counts, items, size = dict.fromkeys(State, 0), Counts(), 0, 0
+    for key, count, sums in rows:
+        many[State(str(key[0]))] += count
+        counts += Counts(*map(int, sums[: len(COUNTED)]))
+        if key[0] == State.RUNNING.value:
+            items, size = items + int(sums[-2]), size + int(sums[-1])
+    return Sums(**many, counts=counts, live_items=items, live_bytes=size)
 
 
 def _of(migration: Migration) -> Filter:

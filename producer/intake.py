@@ -68,9 +68,13 @@ class Intake:
         order: Order,
         subjects: Iterable[str] | None = None,
         *,
+        first: int = 1,
         shown: Callable[[int], object] = int,
     ) -> Accepted:
-        """Record the migration and plan its units; Refused if the preflight finds an error."""
+        """Record the migration and plan its units; Refused if the preflight finds an error.
+
+        `first` is the line number of the first subject, for those that are refused by line.
+        """
         spelling = PLANNERS[order.kind].spelling
         order = replace(order, source=spelling(order.source), target=spelling(order.target))
         checked = self.preflight(order)
@@ -81,7 +85,7 @@ class Intake:
         if listed is None:
             listed = PLANNERS[order.kind].subjects(order.source, self._settings)
         accepted = Accepted(migration)
-        stream = self._sound(order, listed, accepted)
+        stream = self._sound(order, enumerate(listed, first), accepted)
         drafts = PLANNERS[order.kind].drafts(stream, order.options)
         while batch := list(islice(drafts, BATCH)):
             self._units.plan(migration, batch)
@@ -119,9 +123,11 @@ class Intake:
             found, Event.AGAIN, by=order.by, limits=dict(order.limits), **wishes
         )
 
-    def _sound(self, order: Order, subjects: Iterable[str], to: Accepted) -> Iterator[str]:
+    def _sound(
+        self, order: Order, lines: Iterable[tuple[int, str]], to: Accepted
+    ) -> Iterator[str]:
         planner = PLANNERS[order.kind]
-        for line, subject in enumerate(subjects, 1):
+        for line, subject in lines:
             reason = planner.refuse(subject)
             if reason is None:
                 yield subject

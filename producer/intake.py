@@ -123,9 +123,7 @@ class Intake:
             found, Event.AGAIN, by=order.by, limits=dict(order.limits), **wishes
         )
 
-    def _sound(
-        self, order: Order, lines: Iterable[tuple[int, str]], to: Accepted
-    ) -> Iterator[str]:
+    def _sound(self, order: Order, lines: Iterable[tuple[int, str]], to: Accepted) -> Iterator[str]:
         planner = PLANNERS[order.kind]
         for line, subject in lines:
             reason = planner.refuse(subject)

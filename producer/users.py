@@ -47,9 +47,10 @@ class UsersPlanner:
             if old.url == new.url:
                 return Preflight(errors=("source and target are the same place",))
             there = registry.capabilities(source, settings)
-            if options.get("pass") != VERIFY:
+            writes = options.get("pass") != VERIFY
+            if writes:
                 registry.prepare(target, settings)
-            here = registry.capabilities(target, settings)
+            here = registry.capabilities(target, settings, writes=writes)
         except ConvoyError as error:
             return Preflight(errors=(f"{error} ({error.hint})",))
         return Preflight(notices=tuple(losses(there, here)))

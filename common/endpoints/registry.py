@@ -28,6 +28,9 @@ USERS: Mapping[str, Callable[[Template, Settings], Iterator[str]]] = {
 CAPABILITIES: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
     "file": lambda template, _: posix.capabilities(template),
 }
+TRIED: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
+    "file": lambda template, _: posix.probe(template),  # file systems differ: only trying tells
+}
 PREPARES: Mapping[str, Callable[[Template, Settings], None]] = {
     "file": lambda template, _: posix.prepare(template),
 }
@@ -56,9 +59,14 @@ def users(url: str, settings: Settings) -> Iterator[str]:
     return _of(USERS, template, "source that lists its users")(template, settings)
 
 
-def capabilities(url: str, settings: Settings) -> Capabilities:
-    """What an endpoint can hold. Missing, Denied or Transient if it cannot be reached."""
+def capabilities(url: str, settings: Settings, *, writes: bool = False) -> Capabilities:
+    """What an endpoint can hold. Missing, Denied or Transient if it cannot be reached.
+
+    With `writes` (only ever for a target) it may be tried out there, and leaves no trace.
+    """
     template = parsed(url)
+    if writes and template.scheme in TRIED:
+        return TRIED[template.scheme](template, settings)
     return _of(CAPABILITIES, template, "endpoint")(template, settings)
 
 

@@ -1,0 +1,166 @@
+"""Owner, mode, times, extended attributes and ACLs of what is written.
+
+The order is owner, attributes, mode, times: a change of owner clears capabilities and the set-id
+bits, and whatever is done last must not disturb what was done before. A set-id bit is never given
+to a file that could not be given its owner.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import stat
+import time
+from collections import Counter
+
+from common.endpoints.place import Attributes, Held, Item, Type
+from common.endpoints.posix.shape import held_of
+from common.errors import Refused
+
+PREFIX = "xattr:"
+CARRIED = ("user.", "trusted.", "security.capability", "system.posix_acl_")
+_LEFT = ("trusted.overlay.",)  # belong to the mount, not to the file
+_SET_ID = 0o6000
+_UNKNOWN_MODE = {Type.FILE: 0o644, Type.DIRECTORY: 0o755}  # where the source has no modes
+_UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
+_TOO_LARGE = (errno.E2BIG, errno.ENOSPC, errno.ERANGE, errno.EDQUOT)
+
+
+def read(fd: int) -> Attributes:
+    """What belongs to an open file or directory besides its contents."""
+    try:
+        names = os.listxattr(fd)
+    except OSError as exc:
+        if exc.errno in _UNSUPPORTED:
+            return {}
+        raise
+    if not names:
+        return {}
+    found = {}
+    for name in names:
+        if name.startswith(CARRIED) and not name.startswith(_LEFT):
+            try:
+                found[PREFIX + name] = base64.b64encode(os.getxattr(fd, name)).decode()
+            except OSError as exc:
+                if exc.errno not in (errno.ENODATA, *_UNSUPPORTED):  # gone since, or not ours
+                    raise
+    return found
+
+
+class Dresser:
+    """Gives what is open its metadata, as far as this process is allowed to.
+
+    `lost` counts what the target cannot hold, by what it was.
+    """
+
+    def __init__(self) -> None:
+        self.privileged = os.geteuid() == 0
+        self.lost: Counter[str] = Counter()
+        self._groups = frozenset(os.getgroups())
+        self._now = time.time_ns()  # access time: read by us, just now
+
+    def owner(self, item: Item, uid: int, gid: int) -> tuple[int, int]:
+        """The owner it can be given, if it has `uid` and `gid` now."""
+        if self.privileged:
+            return (item.uid if item.uid >= 0 else uid, item.gid if item.gid >= 0 else gid)
+        return uid, item.gid if item.gid in self._groups else gid
+
+    def mode(self, item: Item, owner: tuple[int, int]) -> int:
+        """The mode it can be given together with `owner`."""
+        mode = item.mode if item.mode >= 0 else _UNKNOWN_MODE[item.type]
+        strange = item.uid >= 0 and owner != (item.uid, item.gid)
+        return mode & ~_SET_ID if strange and item.type is Type.FILE else mode
+
+    def dress(self, fd: int, item: Item, attributes: Attributes, born: tuple[int, int]) -> Held:
+        """A new file, owned by `born`: everything. Returns what it is then."""
+        owner = self.owner(item, *born)
+        if owner != born:
+            os.fchown(fd, *owner)
+        if attributes:
+            self.attribute(fd, attributes, item.path)
+        mode = self.mode(item, owner)
+        os.fchmod(fd, mode)
+        if item.mtime_ns < 0:
+            return held_of(os.fstat(fd))
+        os.utime(fd, ns=(self._now, item.mtime_ns))
+        return Held(Type.FILE, item.size, item.mtime_ns, mode, *owner)
+
+    def link(self, directory: int, name: str, item: Item) -> None:
+        """A symbolic link: owner and time, of itself."""
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        owner = self.owner(item, found.st_uid, found.st_gid)
+        if owner != (found.st_uid, found.st_gid):
+            os.chown(name, *owner, dir_fd=directory, follow_symlinks=False)
+        if item.mtime_ns not in (-1, found.st_mtime_ns):
+            times = (self._now, item.mtime_ns)
+            os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+
+    def attribute(self, fd: int, attributes: Attributes, path: str) -> None:
+        """Set extended attributes and ACLs; those of other worlds (headers, tags) are not ours."""
+        for key, value in attributes.items():
+            name = key.removeprefix(PREFIX)
+            if not key.startswith(PREFIX):
+                self.lost[key.partition(":")[0]] += 1
+            elif name.startswith(CARRIED):
+                self._set(fd, name, base64.b64decode(value), path)
+
+    def align(self, fd: int, item: Item, attributes: Attributes | None) -> bool:
+        """What is there already: bring it in line; True if anything had to be changed."""
+        before = os.fstat(fd)
+        born = (before.st_uid, before.st_gid)
+        owner = self.owner(item, *born)
+        if owner != born:
+            os.fchown(fd, *owner)
+        replaced = attributes is not None and self._replace(fd, attributes, item.path)
+        if item.mode >= 0 and stat.S_IMODE(os.fstat(fd).st_mode) != self.mode(item, owner):
+            os.fchmod(fd, self.mode(item, owner))
+        if item.mtime_ns not in (-1, before.st_mtime_ns):
+            os.utime(fd, ns=(self._now, item.mtime_ns))
+        return replaced or shown(os.fstat(fd)) != shown(before)  # coarse clocks round times
+
+    def aligned(self, held: Held, item: Item) -> bool:
+        """Does what is there need no change of owner, mode and time?"""
+        owner = self.owner(item, held.uid, held.gid)
+        return (
+            owner == (held.uid, held.gid)
+            and (item.mode < 0 or item.type is Type.LINK or held.mode == self.mode(item, owner))
+            and item.mtime_ns in (-1, held.mtime_ns)
+        )
+
+    def _replace(self, fd: int, attributes: Attributes, path: str) -> bool:
+        there = read(fd)
+        wanted = {k: v for k, v in attributes.items() if k.startswith(PREFIX)}
+        if wanted == there:
+            return False
+        for key in there.keys() - wanted.keys():
+            os.removexattr(fd, key.removeprefix(PREFIX))
+        changed = {key: wanted[key] for key in wanted if there.get(key) != wanted[key]}
+        self.attribute(fd, changed, path)
+        return read(fd) != there
+
+    def _set(self, fd: int, name: str, value: bytes, path: str) -> None:
+        try:
+            os.setxattr(fd, name, value)
+        except OSError as exc:
+            if exc.errno in _UNSUPPORTED:
+                self.lost[f"xattr {name.partition('.')[0]}.*"] += 1
+            elif exc.errno in _TOO_LARGE:
+                raise Refused(
+                    f"{path}: its attribute {name} ({len(value)} bytes) does not fit",
+                    hint="the target's file system cannot hold so large an attribute",
+                ) from exc
+            else:
+                raise
+
+
+def right(fd: int, attributes: Attributes | None) -> bool:
+    """Has it these attributes (None: whatever it has is right)?"""
+    if attributes is None:
+        return True
+    return read(fd) == {k: v for k, v in attributes.items() if k.startswith(PREFIX)}
+
+
+def shown(found: os.stat_result) -> tuple[int, int, int, int]:
+    """The metadata that we set."""
+    return found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns

@@ -21,7 +21,7 @@ from common.store.migrations import Migrations
 from common.store.units import Units
 from common.throttle import Throttle
 from consumer.heartbeat import Heartbeat
-from consumer.mover import Job, Reach
+from consumer.mover import Job, Mover, Reach
 from consumer.runner import Crew
 
 
@@ -103,6 +103,12 @@ class Ground:
         self, job: Job, settings: Settings, heartbeat: Heartbeat, *, name: str = "move"
     ) -> Crew:
         """A consumer whose only job is `job`."""
+        return self.crew_of({Kind.USERS: Jobs({name: job})}, settings, heartbeat)
+
+    def crew_of(
+        self, movers: Mapping[Kind, Mover], settings: Settings, heartbeat: Heartbeat
+    ) -> Crew:
+        """A consumer with these movers."""
         return Crew(
             migrations=self.migrations,
             units=self.units,
@@ -110,7 +116,7 @@ class Ground:
             events=self.events,
             marks=self.marks,
             heartbeat=heartbeat,
-            movers={Kind.USERS: Jobs({name: job})},
+            movers=movers,
             settings=settings,
             clock=self.clock,
             store=self.store,

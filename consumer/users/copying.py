@@ -11,6 +11,7 @@ from typing import NamedTuple
 from common.digest import EMPTY, md5
 from common.endpoints.place import Content, Held, Item, Source, Staged, Target, Type
 from common.errors import Changing, Corrupt
+from common.failpoints import failpoint
 from consumer.mover import Lease
 
 READS = 3  # times a file that changes while it is read is read in one attempt
@@ -71,6 +72,7 @@ class Copier:
     def _once(self, item: Item, over: Held | None, mends: bool) -> Work:
         with self._source.open(item) as content:
             staged, digest = self._copy(content)
+            failpoint("users.read")
             if not content.unchanged():
                 raise Changing(f"{item.path}: changed while it was read")
             return Work(content.item, staged, over, digest, mends)

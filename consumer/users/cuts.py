@@ -11,7 +11,7 @@ from common.endpoints.place import Item, Type
 from common.ids import short
 from common.model import Draft
 
-PART = 64 << 20  # bytes; the least piece that a store is asked to take on its own
+PART = 16 << 20  # bytes; the least piece that a store is asked to take on its own
 PARTS_MOST = 10_000  # S3 allows no more parts than this in one object
 MEBI = 1 << 20
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from common.digest import composite, md5
 from common.endpoints.place import Held, Item
-from common.errors import Changing, Occupied, Transient
+from common.errors import Changing, Missing, Occupied, Transient
 from common.failpoints import failpoint
 from common.ids import short
 from common.model import Draft, Receipt, Unit
@@ -34,26 +34,40 @@ def plan(user: str, reach: Reach, both: Places, item: Item) -> list[Draft]:
 
 
 def move(unit: Unit, reach: Reach) -> Receipt:
-    """The job `range`: one range written into the staging place, or compared."""
+    """The job `range`: one range written into the staging place, or compared.
+
+    A file that is no longer what was cut is left to the joining unit, which cuts it anew.
+    """
     cut, start = cut_of(unit.data), int(unit.data["start"])
-    end, path = min(start + cut.size, cut.item.size), cut.item.path
-    digest = md5()
     with places(unit, reach) as both:
-        copier = Copier(both.source, both.target, reach.lease)
-        with both.source.open(cut.item) as content:
-            chunks = copier.metered(content.chunks(start, end))
-            if cut.place:
-                both.target.write(cut.item, cut.place, start, chunks, digest, cut.part)
-            else:
-                for chunk in chunks:
-                    digest.update(chunk)
-            if not content.unchanged():
-                raise Changing(f"{path}: changed while it was read")
-        read = digest.hexdigest()
-        found = read if cut.place else next(iter(both.target.ranges(path, [(start, end)])))
+        try:
+            read, found = _range(reach, both, cut, start)
+        except (Changing, Missing):
+            if both.source.look(cut.item.path) == cut.item:
+                raise
+            return Receipt()
     failpoint("users.ranged")
     reach.memory.put(unit.key, f"range.{cut.tag}.{start}", f"{read} {found}".encode())
     return Receipt()
+
+
+def _range(reach: Reach, both: Places, cut: Cut, start: int) -> tuple[str, str]:
+    """(MD5 read from the source, MD5 found on the target)."""
+    end, path = min(start + cut.size, cut.item.size), cut.item.path
+    copier, digest = Copier(both.source, both.target, reach.lease), md5()
+    with both.source.open(cut.item) as content:
+        chunks = copier.metered(content.chunks(start, end))
+        if cut.place:
+            both.target.write(cut.item, cut.place, start, chunks, digest, cut.part)
+        else:
+            for chunk in chunks:
+                digest.update(chunk)
+        if not content.unchanged():
+            raise Changing(f"{path}: changed while it was read")
+    read = digest.hexdigest()
+    if cut.place:
+        return read, read  # read back as it was written
+    return read, next(iter(both.target.ranges(path, [(start, end)])))
 
 
 def join(unit: Unit, reach: Reach) -> Receipt:

@@ -1,0 +1,397 @@
+"""What happens to users, end to end through runner and dispatcher rules, on real file trees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common import failpoints
+from common.digest import Sum
+from common.errors import Stale
+from common.lifecycle.units import State
+from common.lifecycle.users import Event
+from common.model import Counts, Migration
+from common.queue.broker import Broker
+from common.queue.messages import Message
+from common.settings import Settings
+from common.store.sqlite import SqliteStore
+from consumer.registry import MOVERS
+from consumer.runner import run
+from producer.registry import PLANNERS
+from tests.factories import Ground, settings_for
+from tests.trees import differences, plant
+
+
+class World:
+    """Two folders, a store, and a consumer that takes whatever is due, until nothing is."""
+
+    def __init__(self, root: Path, **settings: object) -> None:
+        self.root, self.old, self.new = root, root / "old", root / "new"
+        self.old.mkdir()
+        self.new.mkdir()
+        self.settings: Settings = settings_for(root / "home", attempts=2, **settings)
+        self.store = SqliteStore(str(root / "state.db"))
+        self.ground = Ground(self.store)
+
+    def migrate(self, *users: str, **options: object) -> Migration:
+        """One generation over these users, moved until nothing is due any more."""
+        ground, planner = self.ground, PLANNERS[next(iter(PLANNERS))]
+        migration = ground.migrations.create(
+            next(iter(PLANNERS)), f"file://{self.old}", f"file://{self.new}", options=options
+        )
+        if migration.version:
+            migration = ground.migrations.renew(migration, Event.AGAIN, by="test", options=options)
+        ground.units.plan(migration, planner.drafts(users, options))
+        migration = ground.migrations.advance(migration, Event.PLANNED, by="test")
+        self.work(migration)
+        return migration
+
+    def work(self, migration: Migration) -> None:
+        ground = self.ground
+        heartbeat = ground.heartbeat(self.settings, Broker("redis://127.0.0.1:1/0"))
+        crew = ground.crew_of(MOVERS, self.settings, heartbeat)
+        for _ in range(50):
+            ground.turned.turn(self.settings.backoff_most)
+            for unit in ground.units.asleep(migration, behind="", limit=1000):
+                if not ground.units.open(migration, unit.after):
+                    ground.units.wake(unit)
+            due = ground.units.due(migration, 1000)
+            if not due:
+                return
+            for unit in due:
+                if unit.after and ground.units.open(migration, unit.after):
+                    ground.units.sleep(unit)
+                    continue
+                run(Message(migration.id, unit.id, unit.epoch), crew)
+        raise AssertionError("there is always something due")
+
+    def counts(self, migration: Migration) -> Counts:
+        return self.ground.units.sums(migration).counts
+
+    def failures(self, migration: Migration) -> dict[str, str]:
+        return {f.item: f.reason for _, _, f in self.ground.failures.of(migration)}
+
+    def jobs(self, migration: Migration) -> list[str]:
+        return sorted(doc["job"] for doc in self.ground.units.of(migration))
+
+    def states(self, migration: Migration) -> set[str]:
+        return {doc["state"] for doc in self.ground.units.of(migration)}
+
+    def digest(self, migration: Migration) -> str:
+        total = Sum()
+        for digest in self.ground.units.digests(migration):
+            total.merge(digest)
+        return total.hex()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    failpoints.disarm()
+    world.store.close()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    """A world in which users of more than 40 items or 8 MiB are huge."""
+    world = World(tmp_path, unit_items=40, unit_bytes=8 << 20, range_bytes=16 << 20)
+    yield world
+    failpoints.disarm()
+    world.store.close()
+
+
+def crowd(root: Path, files: int) -> None:
+    """A user with many files in some folders, hard links among them."""
+    plant(root)
+    for number in range(files):
+        folder = root / f"d{number % 7}" / "x"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.joinpath(f"f{number}").write_bytes(b"%d" % number * 50)
+    for number in range(0, files, 10):
+        os.link(root / f"d{number % 7}" / "x" / f"f{number}", root / f"link{number}")
+
+
+def test_every_user_arrives_in_its_own_place(world: World) -> None:
+    for user in ("ann", "bob", "ä user with spaces"):
+        plant(world.old / user)
+    migration = world.migrate("ann", "bob", "ä user with spaces")
+    assert world.states(migration) == {"done"}
+    assert differences(world.old, world.new) != []  # the roots' own times are nobody's
+    for user in ("ann", "bob", "ä user with spaces"):
+        assert differences(world.old / user, world.new / user) == []
+
+
+def test_a_user_that_is_not_there_is_reported_and_the_others_are_moved(world: World) -> None:
+    plant(world.old / "ann")
+    migration = world.migrate("ann", "nobody")
+    assert differences(world.old / "ann", world.new / "ann") == []
+    assert list(world.failures(migration)) == ["nobody"]
+    assert not (world.new / "nobody").exists()
+
+
+def test_a_user_that_is_a_link_to_another_is_refused(world: World) -> None:
+    plant(world.old / "ann")
+    (world.old / "eve").symlink_to("ann")
+    migration = world.migrate("ann", "eve")
+    assert list(world.failures(migration)) == ["eve"]
+    assert not (world.new / "eve").exists()
+
+
+def test_what_somebody_else_put_on_the_target_is_kept_and_reported(world: World) -> None:
+    plant(world.old / "ann")
+    (world.new / "ann").mkdir()
+    (world.new / "ann" / "notes.txt").write_text("mine")
+    migration = world.migrate("ann")
+    assert (world.new / "ann" / "notes.txt").read_text() == "mine"
+    assert "notes.txt" in world.failures(migration)
+    assert world.states(migration) == {"quarantined"}
+    assert (world.new / "ann" / "sparse").exists()
+
+
+def test_with_overwrite_the_source_wins(world: World) -> None:
+    plant(world.old / "ann")
+    (world.new / "ann").mkdir()
+    (world.new / "ann" / "notes.txt").write_text("mine")
+    migration = world.migrate("ann", overwrite=True)
+    assert world.states(migration) == {"done"}
+    assert differences(world.old / "ann", world.new / "ann") == []
+
+
+def test_a_file_that_changed_at_the_source_is_moved_again(world: World) -> None:
+    plant(world.old / "ann")
+    world.migrate("ann")
+    (world.old / "ann" / "nothing").write_text("something")
+    second = world.migrate("ann")
+    assert world.counts(second).moved == 1
+    assert differences(world.old / "ann", world.new / "ann") == []
+
+
+def test_a_file_that_vanished_at_the_source_stays_on_the_target(world: World) -> None:
+    plant(world.old / "ann")
+    world.migrate("ann")
+    (world.old / "ann" / "nothing").unlink()
+    second = world.migrate("ann")
+    assert world.states(second) == {"done"}
+    assert (world.new / "ann" / "nothing").exists()
+
+
+def test_a_foreign_change_on_the_target_is_a_conflict_and_never_overwritten(world: World) -> None:
+    plant(world.old / "ann")
+    world.migrate("ann")
+    (world.new / "ann" / "notes.txt").write_text("somebody wrote this")
+    second = world.migrate("ann")
+    assert (world.new / "ann" / "notes.txt").read_text() == "somebody wrote this"
+    assert "notes.txt" in world.failures(second)
+    assert world.counts(second).moved == 0
+
+
+def test_a_truncated_file_is_found_and_never_reported_as_moved(world: World) -> None:
+    plant(world.old / "ann")
+    world.migrate("ann")
+    os.truncate(world.new / "ann" / "notes.txt", 5)
+    second = world.migrate("ann")
+    assert "notes.txt" in world.failures(second)
+    assert world.counts(second).moved == 0
+
+
+@pytest.mark.parametrize("check", ["md5", "manifest", "mtime", "size"])
+def test_a_second_run_moves_nothing_by_any_check(world: World, check: str) -> None:
+    plant(world.old / "ann")
+    first = world.migrate("ann")
+    second = world.migrate("ann", check=check)
+    assert world.counts(second).skipped == world.counts(first).items
+    assert world.digest(first) == world.digest(second) != ""
+
+
+def test_the_digest_does_not_depend_on_how_the_work_was_cut(tmp_path: Path) -> None:
+    digests = set()
+    for name, most in (("a", 10_000), ("b", 30)):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name, unit_items=most)
+        crowd(world.old / "ann", 200)
+        migration = world.migrate("ann")
+        assert world.states(migration) == {"done"}
+        digests.add(world.digest(migration))
+        world.store.close()
+    assert len(digests) == 1
+
+
+def test_a_huge_user_is_cut_into_spans_and_arrives_whole(small: World) -> None:
+    crowd(small.old / "ann", 300)
+    migration = small.migrate("ann")
+    assert small.states(migration) == {"done"}
+    assert small.jobs(migration).count("span") >= 8
+    assert differences(small.old / "ann", small.new / "ann") == []
+    files = sum(not p.is_dir() or p.is_symlink() for p in (small.old / "ann").rglob("*"))
+    counts = small.counts(migration)
+    assert (counts.items, counts.moved, counts.failed) == (files, files, 0)
+
+
+def test_a_huge_user_moves_nothing_the_second_time(small: World) -> None:
+    crowd(small.old / "ann", 300)
+    first = small.migrate("ann")
+    second = small.migrate("ann")
+    assert small.counts(second).skipped == small.counts(first).items
+    assert small.counts(second).moved == 0
+
+
+def test_a_user_that_grew_huge_is_known_by_what_was_published_before(small: World) -> None:
+    crowd(small.old / "ann", 10)
+    small.migrate("ann")
+    notes = small.new / "ann" / "notes.txt"
+    was = notes.stat()
+    notes.write_bytes(b"x" * was.st_size)
+    os.utime(notes, ns=(was.st_atime_ns, was.st_mtime_ns))
+    crowd_more(small.old / "ann", 300)
+    second = small.migrate("ann")
+    assert small.states(second) == {"done"}
+    assert small.counts(second).mended == 1
+    assert differences(small.old / "ann", small.new / "ann") == []
+
+
+def crowd_more(root: Path, files: int) -> None:
+    for number in range(files):
+        (root / f"more{number}").write_bytes(b"%d" % number)
+
+
+def huge_file(user: Path) -> Path:
+    """40 MiB that no two ranges of which are alike."""
+    user.mkdir(exist_ok=True)
+    film = user / "film"
+    film.write_bytes(b"".join(os.urandom(1 << 20) for _ in range(40)))
+    os.utime(film, ns=(10**18, 10**18))
+    return film
+
+
+def test_a_huge_file_is_moved_in_ranges_and_published_once(small: World) -> None:
+    huge_file(small.old / "ann")
+    (small.old / "ann" / "small").write_text("small")
+    migration = small.migrate("ann")
+    assert small.states(migration) == {"done"}
+    assert small.jobs(migration).count("range") == 3
+    assert differences(small.old / "ann", small.new / "ann") == []
+    assert not list(small.new.rglob(".convoy*"))
+    assert (small.counts(migration).items, small.counts(migration).moved) == (2, 2)
+
+
+def test_a_huge_file_is_compared_in_ranges_and_skipped(small: World) -> None:
+    huge_file(small.old / "ann")
+    first = small.migrate("ann")
+    second = small.migrate("ann")
+    assert (small.counts(second).moved, small.counts(second).skipped) == (0, 1)
+    assert small.digest(first) == small.digest(second)
+
+
+def test_damage_in_a_huge_file_is_found_and_mended(small: World) -> None:
+    huge_file(small.old / "ann")
+    small.migrate("ann")
+    film = small.new / "ann" / "film"
+    was = film.stat()
+    with film.open("r+b") as file:
+        file.seek(33 << 20)
+        byte = file.read(1)
+        file.seek(33 << 20)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(film, ns=(was.st_atime_ns, was.st_mtime_ns))
+    second = small.migrate("ann")
+    assert small.states(second) == {"done"}
+    assert differences(small.old / "ann", small.new / "ann") == []
+
+
+def test_a_huge_file_of_somebody_else_is_kept(small: World) -> None:
+    huge_file(small.old / "ann")
+    huge_file(small.new / "ann")
+    before = (small.new / "ann" / "film").read_bytes()
+    migration = small.migrate("ann")
+    assert "film" in small.failures(migration)
+    assert (small.new / "ann" / "film").read_bytes() == before
+    assert not list(small.new.rglob(".convoy*"))
+
+
+def test_a_huge_file_that_changes_between_its_ranges_is_moved_as_it_is_at_the_end(
+    small: World,
+) -> None:
+    film = huge_file(small.old / "ann")
+
+    def change() -> None:
+        failpoints.disarm()
+        with film.open("r+b") as file:
+            file.write(b"changed")
+
+    failpoints.arm("users.ranged", change)
+    migration = small.migrate("ann")
+    assert small.states(migration) == {"done"}
+    assert differences(small.old / "ann", small.new / "ann") == []
+    assert not list(small.new.rglob(".convoy*"))
+
+
+def test_a_scan_that_dies_is_not_made_twice_differently(small: World) -> None:
+    crowd(small.old / "ann", 300)
+    died = []
+
+    def die() -> None:
+        failpoints.disarm()
+        died.append(True)
+        raise Stale("died after the plan was handed on")
+
+    failpoints.arm("runner.reporting", die)
+    migration = small.migrate("ann")
+    [unit] = [doc for doc in small.ground.units.of(migration) if doc["job"] == "user"]
+    assert died and unit["state"] == "running"
+    held = small.ground.units.get(unit["id"])
+    assert held is not None and held.state is State.RUNNING
+    small.ground.units.lapse(held, attempts=8)
+    crowd_more(small.old / "ann", 900)  # a second scan would cut for twice as many
+    small.work(migration)
+    assert small.states(migration) == {"done"}
+    counts = small.counts(migration)
+    assert counts.items == counts.moved
+
+
+def test_hooks_run_around_the_last_pass_and_see_their_user(world: World) -> None:
+    plant(world.old / "ann")
+    log = world.root / "log"
+    script = world.root / "hook.sh"
+    script.write_text(f'#!/bin/sh\necho "$1 $2 $CONVOY_USER" >> {log}\n')
+    script.chmod(0o755)
+    migration = world.migrate(
+        "ann", hook_freeze=f"{script} freeze {{user}}", hook_switch=f"{script} switch {{user}}"
+    )
+    assert world.states(migration) == {"done"}
+    assert log.read_text().splitlines() == ["freeze ann ann", "switch ann ann"]
+
+
+def test_a_user_is_not_switched_when_anything_did_not_arrive(world: World) -> None:
+    plant(world.old / "ann")
+    (world.new / "ann").mkdir()
+    (world.new / "ann" / "notes.txt").write_text("mine")
+    migration = world.migrate("ann", hook_switch=f"touch {world.root}/switched")
+    assert not (world.root / "switched").exists()
+    assert "quarantined" in world.states(migration)
+
+
+def test_a_hook_that_fails_is_tried_again_and_then_a_person_is_told(world: World) -> None:
+    plant(world.old / "ann")
+    migration = world.migrate("ann", hook_freeze="false", hook_switch="true")
+    assert "quarantined" in world.states(migration)
+    [unit] = [doc for doc in world.ground.units.of(migration) if doc["job"] == "final"]
+    assert "'false' ended with 1" in unit["reason"]
+
+
+def test_a_file_that_never_stands_still_is_reported_and_the_rest_arrives(world: World) -> None:
+    plant(world.old / "ann")
+    restless = world.old / "ann" / "notes.txt"
+    number = iter(range(10_000))
+
+    def write() -> None:
+        restless.write_text(f"changed {next(number)}")
+
+    failpoints.arm("users.read", write)
+    migration = world.migrate("ann")
+    assert "notes.txt" in world.failures(migration)
+    assert (world.new / "ann" / "sparse").exists()
+    assert not (world.new / "ann" / "notes.txt").exists()

@@ -38,3 +38,5 @@ def configure(*, level: str | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
+    for chatty in ("celery", "kombu", "amqp"):  # they tell of every message; units tell of theirs
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

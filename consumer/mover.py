@@ -57,4 +57,5 @@ class Mover(Protocol):
     unit by itself, and never writes to the source. `tests/conformance` holds every mover to this.
     """
 
-    jobs: Mapping[str, Job]
+    @property
+    def jobs(self) -> Mapping[str, Job]: ...

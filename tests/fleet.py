@@ -89,7 +89,7 @@ class Fleet:
 
 def children(pid: int) -> list[int]:
     """The processes whose parent is `pid`."""
-    found = []
+    found: list[int] = []
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             found += map(int, task.joinpath("children").read_text().split())

@@ -118,8 +118,12 @@ class Source(Protocol):
 class Staged(Protocol):
     """Something written but not visible yet."""
 
-    path: str
-    held: Held  # what the target will hold once it is published
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def held(self) -> Held:
+        """What the target will hold once it is published."""
 
 
 @dataclass(frozen=True, slots=True)

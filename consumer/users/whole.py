@@ -22,6 +22,7 @@ def move(unit: Unit, reach: Reach) -> Receipt:
         items = gather(both.source.walk(), reach.settings)
         if items is None:
             return cut(unit, reach, both)
+        both.target.survey()
         return pass_over(unit, reach, both, items, Piece())
 
 

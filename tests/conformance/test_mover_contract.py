@@ -34,11 +34,11 @@ RUNNER = ["claimed", "moved", "reporting", "finished"]
 class Lab(Protocol):
     """How a test makes, damages and compares one kind's data."""
 
+    draft: ClassVar[Draft]
+    verify: ClassVar[Draft]
+    crashes: ClassVar[list[str]]
     source: str
     target: str
-    draft: Draft
-    verify: Draft
-    crashes: list[str]
 
     def differences(self) -> list[str]: ...
     def damage(self) -> None: ...
@@ -47,9 +47,9 @@ class Lab(Protocol):
 
 
 class UsersLab:
-    draft = Draft("user", "ann", group="ann")
-    verify = Draft("verify", "ann", group="ann")
-    crashes: ClassVar = [
+    draft: ClassVar = Draft("user", "ann", group="ann")
+    verify: ClassVar = Draft("verify", "ann", group="ann")
+    crashes: ClassVar[list[str]] = [
         f"users.{place}" for place in ("staged", "settled", "intended", "publishing", "published")
     ]
 

@@ -54,7 +54,7 @@ def sent(settings: Settings) -> list[Message]:
     """What lies on the queue, oldest first."""
     with redis.Redis.from_url(settings.broker()) as client:
         raw = client.lrange(f"{PREFIX}users", 0, -1)
-        messages = [json.loads(entry) for entry in reversed(raw)]  # type: ignore[arg-type]
+        messages = [json.loads(entry) for entry in reversed(raw)]
     return [Message(*json.loads(base64.b64decode(m["body"]))[0]) for m in messages]
 
 

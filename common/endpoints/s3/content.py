@@ -1,0 +1,157 @@
+"""An object opened for reading: whole if it is small, else in ranges that all are one version.
+
+Every answer must name the version that was opened, so nothing is ever pieced together from two.
+A connection that breaks is taken up again where it broke; silence is not waited for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from common.endpoints.place import Attributes, Item
+from common.endpoints.s3 import metadata
+from common.endpoints.s3.client import Client
+from common.endpoints.wire import Reply, Silent
+from common.errors import Changing, Missing, Transient
+
+WHOLE = 8 << 20  # bytes; what is not larger is asked for with the opening itself
+BREAKS = 4  # in a row, each after less than
+STRIDE = 1 << 20  # bytes
+_NONE: Attributes = MappingProxyType({})
+_COUNT = "x-amz-tagging-count"
+
+
+class Content:
+    """See `common.endpoints.place.Content`."""
+
+    def __init__(self, client: Client, key: str, item: Item) -> None:
+        self._client, self._key = client, key
+        self._reply: Reply | None = None
+        self.item, self.attributes = item, _NONE
+        self._describe(self._opened(item))
+
+    def __enter__(self) -> Content:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._reply:
+            self._reply.close()
+
+    def whole(self) -> bytes:
+        """All of it."""
+        try:
+            return self._take(self._reply or self._range(0, None))
+        except Silent:
+            raise
+        except Transient:
+            return self._take(self._range(0, None))
+        finally:
+            self._reply = None
+
+    def chunks(self, start: int = 0, end: int | None = None) -> Iterator[memoryview]:
+        """The bytes from `start` to `end`."""
+        end = self.item.size if end is None else min(end, self.item.size)
+        breaks, since = 0, start
+        while start < end:
+            try:
+                for chunk in self._begun(start, end):
+                    start += len(chunk)
+                    yield chunk
+            except Silent:
+                raise
+            except Transient:
+                breaks, since = (breaks + 1, since) if start - since < STRIDE else (1, start)
+                if breaks > BREAKS:
+                    raise
+
+    def unchanged(self) -> bool:
+        """Every answer was of the version that was opened; objects do not change, they are
+        replaced, and what replaced this one meanwhile is a later write."""
+        return True
+
+    def _opened(self, item: Item) -> Mapping[str, str]:
+        if item.size <= WHOLE:
+            self._reply = self._client.get(self._key)
+            return self._reply.headers
+        headers = self._client.head(self._key)
+        if headers is None:
+            raise Missing(f"{item.path}: gone since it was listed")
+        return headers
+
+    def _describe(self, headers: Mapping[str, str]) -> None:
+        try:
+            self._check(headers)
+            tags = self._client.tags(self._key) if headers.get(_COUNT, "0") != "0" else {}
+        except BaseException:
+            self.__exit__()
+            raise
+        self.item = metadata.described(self.item, headers)
+        md5 = metadata.vouched(headers) if self._client.quirks.vouches is not False else ""
+        version = metadata.unquoted(headers.get("etag", ""))
+        self.item = self.item._replace(md5=md5, version=version)
+        self.attributes = metadata.attributes(self.item, headers, tags)
+        if "-" in self.item.version and self._reply is None:
+            self._layout()
+
+    def _layout(self) -> None:
+        """How large its parts were, where the store tells: parts cut alike give the same ETag."""
+        first = self._client.head(self._key, {"partNumber": "1"}) or {}
+        size = first.get("content-length", "")
+        if size.isdigit() and 0 < int(size) < self.item.size:
+            self.attributes = {**self.attributes, "layout:part": size}
+
+    def _check(self, headers: Mapping[str, str], start: int | None = None) -> None:
+        """Is this answer of the version that we read, and from `start` on (None: all of it)?"""
+        version = metadata.unquoted(headers.get("etag", ""))
+        if self.item.version and version != self.item.version:
+            raise Changing(f"{self.item.path}: was replaced since it was listed")
+        length = headers.get("content-length", str(self.item.size))
+        if start is None and length != str(self.item.size):
+            raise Changing(f"{self.item.path}: has another length than when it was listed")
+        if start is not None and _first(headers) > start:
+            raise Transient(f"{self.item.path}: the answer begins too late")
+
+    def _begun(self, start: int, end: int) -> Iterator[memoryview]:
+        """The bytes from `start` on; also of a server that sends more than was asked for."""
+        if self._reply and not start and end == self.item.size:
+            reply, self._reply = self._reply, None
+        else:
+            reply = self._range(start, end)
+        behind = start - _first(reply.headers)
+        left = end - start
+        for chunk in reply.chunks():
+            skipped = min(behind, len(chunk))
+            behind -= skipped
+            piece = chunk[skipped : skipped + left]
+            left -= len(piece)
+            if piece:
+                yield piece
+            if not left:
+                break
+        reply.close()
+        if left:
+            raise Transient(f"{self.item.path}: the answer was shorter than the object")
+
+    def _range(self, start: int, end: int | None) -> Reply:
+        whole = start == 0 and end in (None, self.item.size)
+        reply = self._client.get(self._key, start=start, end=None if whole else end)
+        try:
+            self._check(reply.headers, start)
+        except BaseException:
+            reply.close()
+            raise
+        return reply
+
+    def _take(self, reply: Reply) -> bytes:
+        data = bytes(reply.read(self.item.size))  # bytes already, if they came in one piece
+        if len(data) != self.item.size:
+            raise Transient(f"{self.item.path}: {len(data)} bytes came, not {self.item.size}")
+        return data
+
+
+def _first(headers: Mapping[str, str]) -> int:
+    """Where in the object the answer begins; some servers send a range with status 200."""
+    unit, _, span = headers.get("content-range", "").partition(" ")
+    first = span.partition("-")[0]
+    return int(first) if unit == "bytes" and first.isdigit() and len(first) < 19 else 0

@@ -1,0 +1,13 @@
+"""HTTP/1.1 over sockets of our own: pooled connections, bounded waits, bounded answers.
+
+It knows nothing of S3 or manifests. It refuses proxies, redirects, cookies, compression and
+HTTP/2: whoever needs a redirect followed decides so and asks again.
+"""
+
+from common.endpoints.wire.connection import Silent
+from common.endpoints.wire.limits import Timeouts
+from common.endpoints.wire.origin import Origin
+from common.endpoints.wire.pool import Answer, Wire
+from common.endpoints.wire.reply import Reply
+
+__all__ = ["Answer", "Origin", "Reply", "Silent", "Timeouts", "Wire"]

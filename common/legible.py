@@ -4,5 +4,9 @@ from __future__ import annotations
 
 
 def legible(text: str) -> str:
-    """Odd bytes (lone surrogates) become \\xNN; the rest stays as it is."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Odd bytes become \\xNN, other lone surrogates \\uNNNN, NUL \\x00; the rest stays as it is."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # not from a file system: no byte stands behind it
+        data = text.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

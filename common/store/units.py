@@ -15,7 +15,7 @@ from typing import Any
 
 from common import ids
 from common.clock import Clock
-from common.errors import Stale
+from common.errors import Refused, Stale
 from common.legible import legible
 from common.lifecycle.units import UNIT, Act, State
 from common.model import Counts, Draft, Kind, Migration, Receipt, Sums, Unit
@@ -25,6 +25,8 @@ BATCH = 2_000  # units planned in one write
 HISTORY_KEPT = 20
 COUNTED = tuple(field.name for field in dataclasses.fields(Counts))
 LIVE = ("live_items", "live_bytes")
+# in nobody's hands and at no end: queued, or left by a holder whose lease lapsed
+_FREE: Filter = {"owner": "", "state": among(state.value for state in UNIT.sources(Act.CLAIM))}
 Row = tuple[tuple[Scalar, ...], int, tuple[float, ...]]  # of a tally
 
 
@@ -67,10 +69,11 @@ class Units:
 
     def claim(self, migration: Migration, unit: str, epoch: int, *, owner: str) -> Unit | None:
         """Take a unit that nobody holds; None if it is in other hands, at an end or moved on."""
-        states = among([state.value for state in sorted(UNIT.sources(Act.CLAIM))])
-        free: Filter = {"id": unit, "epoch": epoch, "owner": "", "state": states}
+        if not owner:
+            raise Refused("a consumer without a name", hint="start it with a name: -n c01")
+        free: Filter = {"id": unit, "epoch": epoch, "generation": migration.generation}
         doc = self._documents.change(
-            free | {"generation": migration.generation},
+            free | _FREE,
             set={
                 "state": State.RUNNING.value,
                 "owner": owner,
@@ -92,8 +95,8 @@ class Units:
         )
 
     def asleep(self, migration: Migration, *, behind: str, limit: int) -> list[Unit]:
-        """Queued units that wait to be woken, in the order of their ids."""
-        where = _of(migration) | {"due_at": None, "state": State.QUEUED.value}
+        """Units in nobody's hands that wait to be woken, in the order of their ids."""
+        where = _of(migration) | _FREE | {"due_at": None}
         after = [behind] if behind else None
         found = self._documents.find(where, order=("id",), limit=limit, after=after)
         return [_load(doc) for doc in found]
@@ -101,7 +104,7 @@ class Units:
     def wake(self, unit: Unit) -> int:
         """Let the dispatcher look again at what may have waited for this unit's group."""
         where: Filter = {"migration": unit.migration, "generation": unit.generation}
-        where |= {"key": unit.key, "state": State.QUEUED.value, "due_at": None}
+        where |= {"key": unit.key, "due_at": None} | _FREE
         return self._documents.change_many(where, set={"due_at": self._clock.wall()})
 
     def stuck(self, migration: Migration) -> bool:
@@ -116,7 +119,7 @@ class Units:
         """Report a unit done, with its receipt, once."""
         fields = dataclasses.asdict(receipt.counts) | {
             "digest": receipt.digest,
-            "notices": list(receipt.notices),
+            "notices": [legible(notice) for notice in receipt.notices],
             "seconds": seconds,
             "reason": "",
         }

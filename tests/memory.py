@@ -14,8 +14,7 @@ from common.errors import Conflict, Refused
 from common.store.base import Cond, Doc, Scalar, Shape, Where
 from common.store.patch import Patch
 from common.store.schema import SHAPES
-from common.store.sqlite import seed
-from common.store.values import check_doc, check_names, check_order, check_where
+from common.store.values import check_doc, check_names, check_order, check_where, seed
 
 _COMPARE = {"<": lt, "<=": le, ">": gt, ">=": ge}
 

@@ -6,12 +6,12 @@ Refuses to add to what is no number and to append to what is no list; never gues
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from common.errors import Refused
 from common.store.base import Doc
-from common.store.values import check_fields, flaw
+from common.store.values import check_fields, check_single, flaw
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 decode = json.JSONDecoder().decode
@@ -43,6 +43,10 @@ class Patch:
         for name, amount in self.inc.items():
             if isinstance(amount, bool) or not isinstance(amount, int | float):
                 raise Refused(f"cannot add {amount!r} to {name}", hint=_HINT)
+
+    def check_single(self, indexed: Collection[str]) -> None:
+        """Refused if a field with an index would become a list or an object."""
+        check_single(indexed, {**self.set, **{name: [value] for name, value in self.push.items()}})
 
     def normal(self) -> Patch:
         """With values as they will be read back: nothing shared with the caller, plain types."""

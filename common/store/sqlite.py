@@ -22,7 +22,7 @@ from common.store.patch import Patch, decode, encode
 from common.store.schema import SHAPES
 from common.store.search import Search, among_rows
 from common.store.sql import Clause, Layout, scalar
-from common.store.values import check_doc, check_names, check_order, check_single, check_where
+from common.store.values import check_doc, check_names, check_order, check_single, check_where, seed
 
 FORMAT = 1  # of the file; a store of another format is refused, never guessed at
 CHUNK = 1_000  # documents changed or removed in one transaction, so that others get in between
@@ -87,11 +87,6 @@ class Table:
         check_doc(doc)
         check_single(self._layout.columns, doc)
 
-    def _checked(self, patch: Patch) -> Patch:
-        check_single(self._layout.columns, patch.set)
-        check_single(self._layout.columns, {name: [value] for name, value in patch.push.items()})
-        return patch.normal()
-
     def get(self, id: str) -> Doc | None:
         with self._links.link(f"get from {self._table}") as link:
             rows = link.rows(f"SELECT body FROM {self._table} WHERE id = ?", (id,))
@@ -122,7 +117,8 @@ class Table:
         upsert: bool = False,
     ) -> Doc | None:
         check_where(where)
-        patch = self._checked(Patch(set, inc, push, keep))
+        patch = Patch(set, inc, push, keep).normal()
+        patch.check_single(self._layout.columns)
         clause = self._layout.where(where)
         if not isinstance(where.get("id"), str):  # else there is at most one anyway
             one = f"seq = (SELECT seq FROM {self._table} WHERE {clause.text} LIMIT 1)"
@@ -157,7 +153,8 @@ class Table:
         inc: Mapping[str, int | float] | None = None,
     ) -> int:
         check_where(where)
-        patch = self._checked(Patch(set, inc))
+        patch = Patch(set, inc).normal()
+        patch.check_single(self._layout.columns)
         clause = self._layout.where(where)
         found = array("q")
         with self._links.link(f"find in {self._table}") as link:
@@ -207,13 +204,6 @@ class Table:
             rows = link.rows(text, values)
         n = len(by)
         return [(tuple(map(scalar, r[:n])), r[n], r[n + 1 :]) for r in rows if r[n]]
-
-
-def seed(where: Where) -> Doc:
-    """The document that an upsert starts from; Refused unless `where` says exactly which."""
-    doc = dict(where)
-    check_doc(doc)  # a Cond is no value
-    return doc
 
 
 def _make_private(path: str) -> None:

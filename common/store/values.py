@@ -70,6 +70,13 @@ def check_where(where: Where) -> None:
             raise _refused(f"condition on {name}: {why}")
 
 
+def seed(where: Where) -> Doc:
+    """The document that an upsert starts from; Refused unless `where` says exactly which."""
+    doc = dict(where)
+    check_doc(doc)  # a Cond is no value
+    return doc
+
+
 def check_order(order: Sequence[str], after: Sequence[Scalar] | None) -> None:
     """Refused unless `order` names fields, and `after` can be found again in it."""
     check_names([name.removeprefix("-") for name in order])

@@ -17,14 +17,14 @@ from common.endpoints.posix.attributes import Dresser
 from common.endpoints.posix.content import BLOCK
 from common.endpoints.posix.directories import Directories, Handle
 from common.endpoints.posix.staging import Staged
-from common.endpoints.posix.writing import require_same, write_all
+from common.endpoints.posix.writing import Writer
 from common.endpoints.template import RESERVED
 
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOTE = "beside-"  # begins the names of notes in a staging directory
 
 
-def carry(staged: Staged, token: str, parent: Handle, dresser: Dresser) -> Staged:
+def carry(staged: Staged, token: str, parent: Handle, dresser: Dresser, writer: Writer) -> Staged:
     """`staged`, copied next to where it belongs and ready to be renamed there."""
     name = f"{_begin(token)}{staged.serial}"
     with suppress(FileNotFoundError):
@@ -34,7 +34,7 @@ def carry(staged: Staged, token: str, parent: Handle, dresser: Dresser) -> Stage
         os.symlink(staged.item.link, name, dir_fd=parent.fd)
         dresser.link(parent.fd, name, staged.item)
     else:
-        _copy(staged, parent, name, dresser)
+        _copy(staged, parent, name, dresser, writer)
     return replace(staged, directory=parent, name=name)
 
 
@@ -57,7 +57,7 @@ def _begin(token: str) -> str:
 def _note(staged: Staged) -> None:
     fd = os.open(f"{_NOTE}{staged.serial}", _MAKE, 0o600, dir_fd=staged.directory.fd)
     try:
-        write_all(fd, os.fsencode(staged.path), 0)
+        os.write(fd, os.fsencode(staged.path))
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -72,15 +72,14 @@ def _noted(staging: Handle, note: str) -> str:
         os.close(fd)
 
 
-def _copy(staged: Staged, parent: Handle, name: str, dresser: Dresser) -> None:
+def _copy(staged: Staged, parent: Handle, name: str, dresser: Dresser, writer: Writer) -> None:
     source = os.open(staged.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=staged.directory.fd)
     try:
         target = os.open(name, _MAKE, 0o600, dir_fd=parent.fd)
         try:
             at = 0
             while data := os.pread(source, BLOCK, at):
-                write_all(target, data, at)
-                require_same(target, data, at)
+                writer.all(target, data, at)
                 at += len(data)
             born = os.fstat(target)
             attributes = xattrs.read(source)

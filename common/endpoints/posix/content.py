@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from common.endpoints.place import ZEROS, Attributes, Item
 from common.endpoints.posix import attributes as xattrs
+from common.endpoints.posix.kernel import Once
 from common.endpoints.posix.shape import version_of
 from common.endpoints.posix.translation import ours
 from common.errors import Changing
@@ -19,9 +20,9 @@ SEQUENTIAL = 8 << 20  # bytes from which the kernel is told to read far ahead
 class FileContent:
     """An open file, or a directory (which has attributes only)."""
 
-    def __init__(self, fd: int, item: Item, seen: os.stat_result) -> None:
+    def __init__(self, fd: int, item: Item, seen: os.stat_result, once: Once) -> None:
         self.item = item
-        self._fd, self._seen = fd, seen
+        self._fd, self._seen, self._once = fd, seen, once
         self.attributes: Attributes = xattrs.read(fd)
 
     def __enter__(self) -> FileContent:
@@ -33,15 +34,17 @@ class FileContent:
     def whole(self) -> bytes:
         """All of it. Changing if it is shorter or longer than the item says."""
         size = self.item.size
+        data = bytearray(size + 1)
         try:
-            data = os.read(self._fd, size + 1)
-            while 0 < len(data) < size and (more := os.read(self._fd, size + 1 - len(data))):
-                data += more
+            done = count = self._once.read(self._fd, data, 0)
+            while 0 < count and done < size:
+                count = self._once.read(self._fd, memoryview(data)[done:], done)
+                done += count
         except OSError as exc:
             raise self._failed(exc) from exc
-        if len(data) != size:
+        if done != size:
             raise self._changed()
-        return data
+        return bytes(memoryview(data)[:size])
 
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[memoryview]:
         """The bytes from `start` to `end`, holes as slices of ZEROS."""
@@ -68,7 +71,7 @@ class FileContent:
     def _data(self, at: int, until: int, block: memoryview) -> Iterator[memoryview]:
         while at < until:
             chunk = block[: min(len(block), until - at)]
-            count = os.preadv(self._fd, [chunk], at)
+            count = self._once.read(self._fd, chunk, at)
             if not count:
                 raise self._changed()
             yield chunk[:count]

@@ -1,4 +1,4 @@
-"""The few system calls that Python's `os` lacks. Raises OSError as `os` does; decides nothing."""
+"""The few system calls that Python's `os` lacks. Raises OSError as `os` does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import errno
 import os
 
 RENAME_NOREPLACE = 1  # <linux/fs.h>
-_WRITE = 2  # SYNC_FILE_RANGE_WRITE: begin to write out, do not wait
+DONTCACHE = 0x80  # RWF_DONTCACHE <linux/fs.h>: since Linux 6.14, on some file systems
+_UNKNOWN = (errno.EOPNOTSUPP, errno.EINVAL)  # so says a kernel or file system of a flag
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _statfs_t = ctypes.c_long * 32  # struct statfs is 15 longs; its first is the type
@@ -21,7 +22,42 @@ if _renameat2 is not None:
         ctypes.c_char_p,
         ctypes.c_uint,
     )
-_libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+class Once:
+    """Reads and writes of what is needed just once: where the kernel can, none of it stays in
+    the page cache, where it would push out what the machine needs (and where finding room for it
+    costs more than the write). What others have in the cache stays there."""
+
+    def __init__(self) -> None:
+        self._flags = DONTCACHE
+
+    @property
+    def stays(self) -> bool:
+        """Does it stay in the cache after all?"""
+        return not self._flags
+
+    def read(self, fd: int, into: memoryview | bytearray, at: int) -> int:
+        """As `os.preadv`."""
+        try:
+            return os.preadv(fd, [into], at, self._flags)
+        except OSError as exc:
+            self._without(exc)
+        return os.preadv(fd, [into], at)
+
+    def write(self, fd: int, data: bytes | bytearray | memoryview, at: int) -> int:
+        """As `os.pwrite`."""
+        try:
+            return os.pwritev(fd, [data], at, self._flags)
+        except OSError as exc:
+            self._without(exc)
+        return os.pwrite(fd, data, at)
+
+    def _without(self, exc: OSError) -> None:
+        """Do without the flag if that was what `exc` is about."""
+        if not self._flags or exc.errno not in _UNKNOWN:
+            raise exc
+        self._flags = 0
 
 
 def rename_new(source: int, name: str, target: int, to: str) -> None:
@@ -41,9 +77,13 @@ def syncfs(fd: int) -> None:
         raise _failure("syncfs")
 
 
-def begin_writing(fd: int, start: int, length: int) -> None:
-    """Let the kernel begin to write out this range. A hint: whether it could is not asked."""
-    _libc.sync_file_range(fd, start, length, _WRITE)
+def forget(directory: int, name: str) -> None:
+    """Drop what is clean of a file from the page cache."""
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
 
 
 def file_system(fd: int) -> int:

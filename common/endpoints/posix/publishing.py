@@ -17,6 +17,7 @@ from common.endpoints.posix.folding import require_spelled
 from common.endpoints.posix.ground import Ground
 from common.endpoints.posix.shape import held_of
 from common.endpoints.posix.staging import Staged, swept
+from common.endpoints.posix.writing import Writer
 from common.errors import Denied, Occupied, Transient
 
 _NOT_KNOWN = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # to this kernel or file system
@@ -25,8 +26,8 @@ _NOT_KNOWN = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # to this kernel or fi
 class Publisher:
     """Gives staged things their names."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, ground: Ground, writer: Writer) -> None:
+        self._ground, self._writer = ground, writer
         self._exclusive = True  # the kernel can rename without replacing
 
     def publish(self, staged: Staged, over: Held | None) -> Held:
@@ -67,7 +68,8 @@ class Publisher:
         ground = self._ground
         if exc.errno == errno.EXDEV:
             parent = ground.get(path)
-            return parent, beside.carry(staged, ground.staging.token, parent, ground.dresser)
+            token = ground.staging.token
+            return parent, beside.carry(staged, token, parent, ground.dresser, self._writer)
         if exc.errno == errno.ENOENT:
             if not exists(staged.directory, staged.name):
                 raise swept(ground.staging.name) from exc

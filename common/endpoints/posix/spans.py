@@ -61,8 +61,7 @@ def write(
     at = start
     for chunk in chunks:
         with _opened(root, place) as (_, _, fd):
-            writer.put(fd, chunk, digest, at=at, fresh=False)
-        at += len(chunk)
+            at = writer.pour(fd, [chunk], digest, start=at, fresh=False)
     with _opened(root, place) as (_, _, fd):
         os.fdatasync(fd)
 

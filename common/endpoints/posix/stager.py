@@ -10,11 +10,12 @@ from itertools import count
 from threading import Lock
 
 from common.endpoints.place import Attributes, Item, Type
+from common.endpoints.posix import kernel
 from common.endpoints.posix.directories import Handle, split
 from common.endpoints.posix.ground import Ground
 from common.endpoints.posix.shape import held_of
 from common.endpoints.posix.staging import Staged, swept
-from common.endpoints.posix.writing import Chunk, Writer, require_same, write_all, write_sparse
+from common.endpoints.posix.writing import Chunk, Writer
 from common.errors import Changing, ConvoyError, Corrupt, Occupied
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,7 +29,7 @@ class Stager:
         self._ground, self._writer = ground, writer
         self._lock = Lock()
         self._serials = count(1)
-        self._unsettled: list[str] = []  # staged files that need an fsync of their own
+        self._unsettled: list[str] = []  # files staged since the last settling
         self._bytes = 0  # staged since the last settling
         self._staged = self._settled = 0  # the highest serials of either
 
@@ -116,7 +117,11 @@ class Stager:
             return
         ground = self._ground
         try:
-            ground.durability.settle(ground.folder().fd, names, size)
+            folder = ground.folder().fd
+            ground.durability.settle(folder, names, size)
+            if self._writer.once.stays:
+                for name in names:
+                    kernel.forget(folder, name)
         except FileNotFoundError as exc:
             raise swept(ground.staging.name) from exc
         except OSError as exc:
@@ -144,11 +149,9 @@ class Stager:
         fd = os.open(name, _CREATE, 0o600, dir_fd=folder.fd)
         try:
             if item.sparse:
-                write_sparse(fd, data)
+                self._writer.sparse(fd, data)
             else:
-                write_all(fd, data, 0)
-            if os.pread(fd, len(data) + 1, 0) != data:
-                require_same(fd, data, 0)
+                self._writer.all(fd, data, 0)
             held = self._ground.dresser.dress(fd, item, attributes, self._ground.staging.born)
         finally:
             os.close(fd)
@@ -157,7 +160,7 @@ class Stager:
     def _enlist(self, staged: Staged, serial: int) -> Staged:
         staged.serial = serial
         with self._lock:
-            if not self._ground.durability.together and staged.item.type is Type.FILE:
+            if staged.item.type is Type.FILE:
                 self._unsettled.append(staged.name)
             self._bytes += staged.item.size
             self._staged = max(self._staged, serial)

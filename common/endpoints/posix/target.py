@@ -45,7 +45,7 @@ class PosixTarget:
         self._ground = Ground(template, user, token, clock or Clock())
         self._writer = Writer()
         self._stager = Stager(self._ground, self._writer)
-        self._publisher = Publisher(self._ground)
+        self._publisher = Publisher(self._ground, self._writer)
         self._drop_behind = drop_behind
         self.pace = LOCAL if self._ground.durability.together else REMOTE
 

@@ -12,12 +12,11 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from common.endpoints.place import ZEROS, is_hole
+from common.endpoints.place import is_hole
 from common.endpoints.posix import kernel
 from common.errors import Corrupt
 
 ASIDE = 256 << 10  # bytes from which handing a chunk to the second thread pays
-PUSHED = 32 << 20  # bytes after which the kernel is told to begin writing out
 _GRAIN = 64 << 10  # bytes: zeros in runs of this are left out of sparse files
 
 Chunk = bytes | bytearray | memoryview
@@ -27,6 +26,7 @@ class Writer:
     """Writes files of one place, one at a time in each thread."""
 
     def __init__(self) -> None:
+        self.once = kernel.Once()
         self._digester = ThreadPoolExecutor(1, "digest")
 
     def close(self) -> None:
@@ -38,64 +38,47 @@ class Writer:
     ) -> int:
         """Write `chunks` from `start` on; where they end. `fresh`: the file holds nothing yet,
         so that holes need no writing. Corrupt if what is read back differs."""
-        at = pushed = start
+        at = start
         for chunk in chunks:
-            self.put(fd, chunk, digest, at=at, fresh=fresh)
+            if len(chunk) < ASIDE:
+                digest.update(chunk)
+                self._put(fd, chunk, at, fresh)
+            else:
+                digested = self._digester.submit(digest.update, chunk)
+                try:
+                    self._put(fd, chunk, at, fresh)
+                finally:
+                    digested.result()
             at += len(chunk)
-            if at - pushed >= PUSHED:
-                kernel.begin_writing(fd, pushed, at - pushed)
-                pushed = at
         return at
 
-    def put(self, fd: int, chunk: Chunk, digest: hashlib._Hash, *, at: int, fresh: bool) -> None:
-        """One chunk, as `pour` does it."""
-        if len(chunk) < ASIDE:
-            digest.update(chunk)
-            _put(fd, chunk, at, fresh)
-            return
-        digested = self._digester.submit(digest.update, chunk)
-        try:
-            _put(fd, chunk, at, fresh)
-        finally:
-            digested.result()
+    def all(self, fd: int, data: Chunk, at: int) -> None:
+        """Write all of `data` at `at` and read it back. Corrupt if it differs."""
+        done = self.once.write(fd, data, at)
+        while done < len(data):
+            done += self.once.write(fd, memoryview(data)[done:], at + done)
+        if not self.same(fd, data, at):
+            raise Corrupt(f"{len(data)} bytes at {at} read back different from what was written")
 
+    def sparse(self, fd: int, data: bytes) -> None:
+        """Write `data` into an empty file, leaving runs of zeros out."""
+        for at in range(0, len(data), _GRAIN):
+            piece = data[at : at + _GRAIN]
+            if piece.count(0) != len(piece):
+                self.all(fd, piece, at)
+        os.ftruncate(fd, len(data))
 
-def _put(fd: int, chunk: Chunk, at: int, fresh: bool) -> None:
-    if is_hole(chunk) and (fresh or same(fd, chunk, at)):
-        return
-    write_all(fd, chunk, at)
-    require_same(fd, chunk, at)
+    def same(self, fd: int, data: Chunk, at: int) -> bool:
+        """Does the file hold `data` at `at`? A bytearray compares with any buffer at once."""
+        back = bytearray(len(data))
+        done = self.once.read(fd, back, at)
+        while 0 < done < len(back):
+            count = self.once.read(fd, memoryview(back)[done:], at + done)
+            if not count:
+                return False
+            done += count
+        return back == data
 
-
-def write_all(fd: int, data: Chunk, at: int) -> None:
-    """Write all of `data` at `at`."""
-    done = os.pwrite(fd, data, at)
-    while done < len(data):
-        done += os.pwrite(fd, memoryview(data)[done:], at + done)
-
-
-def write_sparse(fd: int, data: bytes) -> None:
-    """Write `data` into an empty file, leaving runs of zeros out."""
-    for at in range(0, len(data), _GRAIN):
-        piece = data[at : at + _GRAIN]
-        if piece != ZEROS.obj[: len(piece)]:  # type: ignore[index]
-            write_all(fd, piece, at)
-    os.ftruncate(fd, len(data))
-
-
-def require_same(fd: int, data: Chunk, at: int) -> None:
-    """Corrupt unless the file holds `data` at `at`."""
-    if not same(fd, data, at):
-        raise Corrupt(f"{len(data)} bytes at {at} read back different from what was written")
-
-
-def same(fd: int, data: Chunk, at: int) -> bool:
-    """Does the file hold `data` at `at`? A bytearray compares with any buffer at once."""
-    back = bytearray(len(data))
-    view, done = memoryview(back), 0
-    while done < len(back):
-        count = os.preadv(fd, [view[done:]], at + done)
-        if not count:
-            return False
-        done += count
-    return back == data
+    def _put(self, fd: int, chunk: Chunk, at: int, fresh: bool) -> None:
+        if not (is_hole(chunk) and (fresh or self.same(fd, chunk, at))):
+            self.all(fd, chunk, at)

@@ -1,0 +1,99 @@
+"""`convoy`: all commands, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from common.errors import ConvoyError
+from ops.cli import act, demo, exits, look, migrate, serve, terminal
+from ops.cli import doctor as health
+from ops.doctor import installed
+
+DEBUG = "--debug"
+
+app = typer.Typer(
+    help="Move live data with a fleet: correct when things die, and honest about what arrived.",
+    epilog=exits.MEANING,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+kinds = typer.Typer(no_args_is_help=True, help="Move something, and prove that it arrived.")
+app.add_typer(kinds, name="migrate")
+
+ID = "users-3f2a91c0de"
+kinds.command(
+    "users",
+    epilog="Example: convoy migrate users --source /srv/old --target s3://new/home --users ids.txt",
+)(migrate.users)
+for name, command, example in (
+    ("list", look.list_, "convoy list --json"),
+    ("show", look.show_, f"convoy show {ID} --units --state quarantined"),
+    ("watch", migrate.watch, f"convoy watch {ID}"),
+    ("report", look.report, f"convoy report {ID} --json"),
+    ("failures", look.failures, f"convoy failures {ID}"),
+    ("verify", migrate.verify, f"convoy verify {ID}"),
+    ("pause", act.pause, f"convoy pause {ID}"),
+    ("resume", act.resume, f"convoy resume {ID}"),
+    ("drain", act.drain, f"convoy drain {ID}"),
+    ("cancel", act.cancel, f"convoy cancel {ID} --why 'wrong bucket'"),
+    ("requeue", act.requeue, f"convoy requeue {ID} alice"),
+    ("limits", act.limits_, f"convoy limits {ID} --bandwidth 200MiB/s --requests 500/s"),
+    ("up", serve.up, "convoy up --consumers 4"),
+    ("producer", serve.producer, "convoy producer"),
+    ("consumer", serve.consumer, "convoy consumer -n c01"),
+    ("doctor", health.doctor, "convoy doctor"),
+    ("demo", demo.demo, "convoy demo"),
+):
+    app.command(name, epilog=f"Example: {example}")(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        terminal.out().print(f"convoy {installed('convoy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show where an error arose.")] = False,
+) -> None:
+    """Options of all commands; `--debug` is taken out before, so that it may stand anywhere."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command; ends the process with its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = DEBUG in words
+    try:
+        app([word for word in words if word != DEBUG], prog_name="convoy")
+    except ConvoyError as error:
+        _explain(error, debug=debug)
+        sys.exit(exits.code_of(error))
+    except BrokenPipeError:  # whoever read our output has gone, as in `convoy list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(exits.INCOMPLETE)
+    except Exception as error:  # noqa: BLE001 (a fault of ours: one line, and where to look)
+        terminal.say(f"convoy: a fault of its own: {type(error).__name__}: {error}", "bold red")
+        terminal.say("  run it again with --debug to see where, and report it")
+        if debug:
+            traceback.print_exc()
+        sys.exit(exits.FAULT)
+
+
+def _explain(error: ConvoyError, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    terminal.say(f"convoy: {error}", "bold red")
+    if error.hint:
+        terminal.say(f"  {error.hint}")

@@ -1,0 +1,88 @@
+"""Commands that do the work: up, producer, consumer. They run until they are told to end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from common.clock import Clock
+from common.errors import Refused
+from common.settings import Settings
+from common.telemetry import logs
+from ops.cli import exits, show, terminal
+from ops.cli.options import Consumers, Json, settings
+from ops.desk import Desk, addressed, desk
+from ops.local import Local, consumer_argv, environment
+from ops.watching import Watcher
+from producer import boot
+
+GLANCE = 0.1  # seconds between two looks after the members
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+Name = Annotated[str, typer.Option("-n", "--name", metavar="NAME", help="Its name on this host.")]
+
+
+def up(consumers: Consumers = 0, as_json: Json = False) -> None:
+    """Run the whole fleet of this machine in the foreground, until Ctrl-C.
+
+    Other commands find it by the home (CONVOY_HOME) and hand their migrations to it. With
+    addresses set it runs a producer and consumers of that fleet.
+    """
+    known = settings()
+    try:
+        with Local(known, consumers=consumers) as local, desk(local.settings) as here:
+            members = {post.name: post.child.pid for post in local.posts}
+            found = {"home": str(known.home), "pid": os.getpid(), "members": members}
+            text = f"{', '.join(members)} in {known.home}; Ctrl-C ends them"
+            terminal.result(found, show.pairs([("running", text)]), as_json=as_json)
+            _attend(local, here)
+    except KeyboardInterrupt:
+        terminal.say("ended; nothing is left running")
+        raise typer.Exit(exits.INTERRUPTED) from None
+
+
+def producer() -> None:
+    """Run a producer: it plans nothing itself, it hands out units and judges leases."""
+    known = _serving()
+    logs.configure()
+    ours = boot.producer(known)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: ours.stop.set())
+    ours.run()
+
+
+def consumer(name: Name = "c01") -> None:
+    """Run a consumer: it takes one unit at a time. Becomes a Celery worker."""
+    if not _NAME.fullmatch(name):
+        raise Refused(f"{name!r} is no name for a consumer", hint="use letters, digits, - _ and .")
+    known = _serving()
+    os.chdir("/")  # Celery looks for modules where it stands; ours are installed
+    os.execve(sys.executable, consumer_argv(name), environment(known))
+
+
+def _serving() -> Settings:
+    known = addressed(settings())
+    if known.broker_url is None:
+        raise Refused(
+            "there are no addresses, and nothing runs in this home",
+            hint="set CONVOY_BROKER_URL and CONVOY_STATE_URL, or run `convoy up`",
+        )
+    return known
+
+
+def _attend(local: Local, here: Desk) -> NoReturn:
+    """Look after the members, and show what moves."""
+    clock, watchers = Clock(), dict[str, Watcher]()
+    with terminal.progress() as display:
+        while True:
+            local.tend()
+            for migration in here.migrations.active():
+                watcher = watchers.setdefault(migration.id, Watcher(here, migration.id))
+                if watcher.due:
+                    display.show(watcher.look())
+            clock.sleep(GLANCE)

@@ -1,0 +1,1 @@
+"""A demonstration on this machine: real files, real processes, real kills, an independent check."""

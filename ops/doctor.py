@@ -1,0 +1,229 @@
+"""Looks at everything that Convoy needs here, and says for each thing that is wrong what to do.
+
+It starts nothing and mends nothing; the only thing it writes is one record, which it removes.
+No password ever leaves it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import SecretStr
+
+from common.errors import ConvoyError, Transient
+from common.lifecycle.units import State
+from common.quantities import show_size, show_span
+from common.queue.broker import Broker
+from common.settings import Settings
+from ops import embedded
+from ops.desk import Desk, addressed, desk
+
+GOOD, NOTE, WRONG = "good", "note", "wrong"
+LEAST_FREE, LITTLE_FREE = 100 << 20, 1 << 30  # bytes
+LEAST_CELERY = (5, 7)  # older ones do not come back when the broker went away
+SKEW = 5.0  # seconds between two clocks that are still nothing to mention
+ALIVE = 3.0  # leases; a consumer's last sign, by its own clock, may be so old
+PACKAGES = ("convoy", "celery", "kombu", "redis", "pymongo", "boto3")
+_TIME = "local t = redis.call('TIME') return {tonumber(t[1])}"
+_PASSWORD = re.compile(r"//.*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: str  # good, note, wrong
+    said: str
+    advice: str = ""
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other; one that cannot be looked at is wrong."""
+    for what, look in (
+        ("software", _software),
+        ("addresses", _addresses),
+        ("home", _home),
+        ("disk", _disk),
+        ("broker", _broker),
+        ("store", _store),
+        ("consumers", _consumers),
+        ("migrations", _migrations),
+    ):
+        yield from _looked(what, look, settings)
+
+
+def as_json(found: list[Finding], settings: Settings) -> dict[str, Any]:
+    """All findings and settings, for a program."""
+    return {
+        "ok": all(f.state != WRONG for f in found),
+        "findings": [asdict(f) for f in found],
+        "settings": shown(settings),
+    }
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Every setting as text, passwords left out."""
+    values = ((name, getattr(settings, name)) for name in type(settings).model_fields)
+    return {
+        name: redacted(value.get_secret_value()) if isinstance(value, SecretStr) else str(value)
+        for name, value in values
+    }
+
+
+def redacted(url: str) -> str:
+    """A URL without user, password and options."""
+    return _PASSWORD.sub("//***@", url.partition("?")[0])
+
+
+def _looked(
+    what: str, look: Callable[[Settings], Iterator[Finding]], settings: Settings
+) -> Iterator[Finding]:
+    try:
+        yield from look(settings)
+    except ConvoyError as error:
+        yield Finding(what, WRONG, str(error), error.hint)
+
+
+def _software(_: Settings) -> Iterator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    versions = {name: installed(name) for name in PACKAGES}
+    said = ", ".join(f"{name} {number}" for name, number in versions.items())
+    yield Finding("software", GOOD, f"python {python}, sqlite {sqlite3.sqlite_version}, {said}")
+    if tuple(map(int, re.findall(r"\d+", versions["celery"])[:2])) < LEAST_CELERY:
+        yield Finding("software", WRONG, "celery is too old", "install convoy's own dependencies")
+
+
+def installed(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unpackaged"
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    if settings.embedded:
+        yield Finding("addresses", GOOD, "none set: everything runs on this machine")
+        return
+    here = addressed(settings)  # Refused if one is missing
+    said = f"broker {redacted(here.broker())}, store {redacted(here.state())}"
+    yield Finding("addresses", GOOD, said)
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    if not home.exists():
+        yield Finding("home", GOOD, f"{home} is made on first use")
+        return
+    found = home.stat()
+    if found.st_uid != os.getuid():
+        yield Finding("home", WRONG, f"{home} is not yours", "set CONVOY_HOME to one of your own")
+    elif found.st_mode & 0o077:
+        said = f"{home} is open to others (mode {found.st_mode & 0o777:o})"
+        yield Finding("home", WRONG, said, f"chmod 700 {home}")
+    else:
+        yield Finding("home", GOOD, f"{home}, yours alone")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    said = f"{show_size(free)} free for {settings.home}"
+    if free < LITTLE_FREE:
+        state = WRONG if free < LEAST_FREE else NOTE
+        yield Finding("disk", state, said, "make room: records and logs are kept there")
+    else:
+        yield Finding("disk", GOOD, said)
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    here = addressed(settings)
+    if here.broker_url is None:
+        server = embedded.find_server(os.environ)
+        yield Finding("broker", GOOD, f"nothing runs here now; {server} is there to be started")
+        return
+    broker = Broker(here.broker())
+    try:
+        told = broker.settings()
+        [theirs] = broker.script(_TIME, [], [])
+        with desk(settings) as known:
+            skew = theirs - known.clock.wall()
+    finally:
+        broker.close()
+    yield Finding("broker", GOOD, f"redis {told['version']} answers")
+    if told["appendonly"] != "yes":
+        said = "it keeps no append-only file: what is queued is lost when it dies, and sent again"
+        yield Finding("broker", NOTE, said, "set appendonly yes, appendfsync everysec")
+    if told["policy"] != "noeviction":
+        said = f"it throws keys away when memory is short ({told['policy']})"
+        yield Finding("broker", WRONG, said, "set maxmemory-policy noeviction")
+    if abs(skew) > SKEW:
+        said = f"its clock is {show_span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} ours"
+        yield Finding("broker", NOTE, said, "set both clocks by NTP; timetables go by them")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    if settings.embedded and not (settings.home / "state.db").exists():
+        yield Finding("store", GOOD, "no records yet")
+        return
+    with desk(settings) as here:
+        marks, name = here.store.collection("marks"), f"doctor/{uuid.uuid4().hex}"
+        began = here.clock.tick()
+        written = marks.insert({"id": name, "migration": "doctor", "group": "", "fence": 0})
+        gone = marks.remove({"id": name})
+        spent = here.clock.tick() - began
+        where = redacted(here.settings.state())
+    if not (written and gone):
+        raise Transient(f"{where} does not keep what is written", hint="look at its log")
+    yield Finding("store", GOOD, f"{where} takes a write in {spent / 2 * 1000:.1f} ms")
+
+
+def _consumers(settings: Settings) -> Iterator[Finding]:
+    if addressed(settings).broker_url is None:
+        yield Finding("consumers", GOOD, "none: nothing runs here now")
+        return
+    with desk(settings) as here:
+        yield from _judged(here)
+
+
+def _judged(here: Desk) -> Iterator[Finding]:
+    lease, now, rows = here.settings.lease.total_seconds(), here.clock.wall(), here.consumers.all()
+    alive = [row for row in rows if now - row["at"] < lease * ALIVE]
+    if not alive:
+        yield Finding("consumers", WRONG, "none gave a sign of life", "start `convoy consumer`")
+        return
+    yield Finding("consumers", GOOD, f"{len(alive)} of {len(rows)} gave a sign of life lately")
+    if ahead := [row["id"] for row in alive if row["at"] - now > SKEW]:
+        said = f"the clocks of {', '.join(ahead[:5])} are ahead of ours"
+        yield Finding("consumers", NOTE, said, "set them by NTP; leases do not depend on them")
+    if len(kinds := {str(row.get("version")) for row in alive}) > 1:
+        said = f"they run different versions: {', '.join(sorted(kinds))}"
+        yield Finding("consumers", NOTE, said, "upgrade all of them")
+
+
+def _migrations(settings: Settings) -> Iterator[Finding]:
+    if settings.embedded and not (settings.home / "state.db").exists():
+        return
+    with desk(settings) as here:
+        active = here.migrations.active()
+        parked = [m.id for m in active if here.units.some(m, State.QUARANTINED)]
+        runs = here.broker is not None
+    yield Finding("migrations", GOOD, f"{len(active)} are not at an end")
+    if parked:
+        said = f"a person has to look at {', '.join(parked[:5])}"
+        yield Finding("migrations", NOTE, said, f"`convoy failures {parked[0]}`")
+    if active and not runs:
+        advice = "`convoy up`, or the same `convoy migrate` again"
+        yield Finding("migrations", NOTE, "nothing runs that could move them", advice)

@@ -51,14 +51,16 @@ def judge(
 
 
 def as_published(held: Held, entry: Entry) -> bool:
-    """Does the target still show what we put there? Then whatever differs inside is damage."""
+    """Does the target still show what we put there? Then whatever differs inside is damage.
+
+    What is unknown on both sides is no evidence: the length alone makes nothing ours."""
     if held.type.value != entry.type:
         return False
     if held.type is Type.LINK:
         return held.link == entry.link
     if entry.held:
         return held.size == entry.size and held.version == entry.held
-    return held.size == entry.size and held.mtime_ns == entry.mtime_ns
+    return held.size == entry.size and held.mtime_ns == entry.mtime_ns >= 0
 
 
 def unchanged(item: Item, entry: Entry) -> bool:
@@ -66,7 +68,7 @@ def unchanged(item: Item, entry: Entry) -> bool:
     if item.type.value != entry.type or item.size != entry.size or item.link != entry.link:
         return False
     if item.mtime_ns < 0:
-        return item.version == entry.source
+        return item.version == entry.source != ""
     return item.mtime_ns == entry.mtime_ns
 
 
@@ -79,13 +81,14 @@ def _right(
         return item.link == held.link
     if item.size != held.size:
         return False
-    if check is Check.SIZE:
+    if same or check is Check.SIZE:
         return True
     proven = any(as_published(held, entry) and unchanged(item, entry) for entry in ours)
     if check is Check.MTIME:
         return proven or (item.mtime_ns >= 0 and item.mtime_ns == held.mtime_ns)
-    if check is Check.MANIFEST and proven:
-        return True
-    if item.md5 and held.md5:
+    # what was read outweighs what is vouched for, and that what we remember
+    if same is None and item.md5 and held.md5:
         return item.md5 == held.md5
+    if same is None and check is Check.MANIFEST and proven:
+        return True
     return same

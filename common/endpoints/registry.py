@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from common.endpoints import posix
+from common.endpoints import posix, s3
 from common.endpoints.place import Capabilities, Source, Target
 from common.endpoints.template import Template
 from common.errors import Refused
@@ -18,21 +18,27 @@ Writer = Callable[[Template, str, Settings, str], Target]
 
 SOURCES: Mapping[str, Reader] = {
     "file": lambda template, user, _: posix.PosixSource(template, user),
+    "s3": s3.source,
 }
 TARGETS: Mapping[str, Writer] = {
     "file": lambda template, user, _, token: posix.PosixTarget(template, user, token),
+    "s3": s3.target,
 }
 USERS: Mapping[str, Callable[[Template, Settings], Iterator[str]]] = {
     "file": lambda template, _: posix.users(template),
+    "s3": s3.users,
 }
 CAPABILITIES: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
     "file": lambda template, _: posix.capabilities(template),
+    "s3": s3.capabilities,
 }
 TRIED: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
-    "file": lambda template, _: posix.probe(template),  # file systems differ: only trying tells
+    "file": lambda template, _: posix.probe(template),  # only trying tells
+    "s3": s3.probe,
 }
 PREPARES: Mapping[str, Callable[[Template, Settings], None]] = {
     "file": lambda template, _: posix.prepare(template),
+    "s3": s3.prepare,
 }
 
 

@@ -22,7 +22,8 @@ def move(unit: Unit, reach: Reach) -> Receipt:
         items = gather(both.source.walk(), reach.settings)
         if items is None:
             return cut(unit, reach, both)
-        both.target.survey()
+        for _ in both.target.survey():  # from now on looking costs no request
+            reach.lease.still_mine()
         return pass_over(unit, reach, both, items, Piece())
 
 

@@ -70,11 +70,12 @@ class Manifest:
         self._now: dict[str, Entry] = {}
 
     def load(self, paths: set[str] | None = None) -> None:
-        """Read what earlier epochs and generations left; limited to `paths` if given."""
+        """Read what earlier epochs and generations left; of other pieces only `paths` if given."""
         for name in self._memory.names(self._user):
             if name.startswith("manifest.") and self._piece.touches(name):
+                wanted = paths if name != self._piece.name else None  # `keep` replaces all of it
                 for blob in self._memory.read(self._user, name):
-                    self._learn(decode(blob), paths)
+                    self._learn(decode(blob), wanted)
 
     def ours(self, path: str) -> list[Entry]:
         """The entries under which `path` may have been published, the latest last."""
@@ -86,20 +87,27 @@ class Manifest:
 
     def intend(self, entries: Mapping[str, Entry]) -> None:
         """Write down what is about to be published. Durable when it returns; Stale if fenced."""
-        self._memory.append(self._user, self._piece.name, encode(entries))
+        self._memory.append(self._user, self._piece.name, encode(entries.items()))
+        for path, entry in entries.items():
+            self._known.setdefault(path, []).append(entry)
 
     def note(self, path: str, entry: Entry) -> None:
         """This item is on the target now."""
         self._now[path] = entry
 
     def keep(self) -> None:
-        """Replace the piece by what was noted in this run. Entries of items that the source no
-        longer shows stay: absence is never an order to forget."""
-        for path, entries in self._known.items():
-            if path not in self._now and self._piece.holds(path):
-                self._now[path] = entries[-1]
-        if self._now:
-            self._memory.put(self._user, self._piece.name, encode(self._now))
+        """Replace the piece by what was noted in this run. Of an item that was not noted (gone
+        from the source, failed) all stays that it may be on the target: absence is never an order
+        to forget, and of an intent nobody knows what came of it."""
+        open_ = [
+            (path, entry)
+            for path, entries in self._known.items()
+            if path not in self._now
+            for entry in dict.fromkeys(entries)
+        ]
+        if self._now or open_:
+            blob = encode([*open_, *self._now.items()])
+            self._memory.put(self._user, self._piece.name, blob)
 
     def _learn(self, entries: Iterable[tuple[str, Entry]], paths: set[str] | None) -> None:
         for path, entry in entries:
@@ -108,9 +116,9 @@ class Manifest:
                 self._known[path].sort(key=lambda e: e.generation)  # stable: intents stay behind
 
 
-def encode(entries: Mapping[str, Entry]) -> bytes:
+def encode(entries: Iterable[tuple[str, Entry]]) -> bytes:
     """Compact JSON; lone surrogates of odd names survive as escapes."""
-    return json.dumps([[p, *e] for p, e in entries.items()], separators=(",", ":")).encode()
+    return json.dumps([[p, *e] for p, e in entries], separators=(",", ":")).encode()
 
 
 def decode(blob: bytes) -> Iterable[tuple[str, Entry]]:

@@ -37,7 +37,7 @@ class FileContent:
         data = bytearray(size + 1)
         try:
             done = count = self._once.read(self._fd, data, 0)
-            while 0 < count and done < size:
+            while count > 0 and done < size:
                 count = self._once.read(self._fd, memoryview(data)[done:], done)
                 done += count
         except OSError as exc:

@@ -19,7 +19,7 @@ from common.endpoints.posix.directories import Directories, Handle, checked, spl
 from common.endpoints.posix.durability import Durability
 from common.endpoints.posix.folding import require_spelled
 from common.endpoints.posix.root import Root
-from common.endpoints.posix.staging import Staging
+from common.endpoints.posix.staging import Staging, remove
 from common.endpoints.posix.translation import ours
 from common.endpoints.template import Template
 from common.errors import ConvoyError, Missing, Occupied, Transient
@@ -149,6 +149,15 @@ class Ground:
             any_loosened |= self._loosen_one(at)
         return any_loosened
 
+    def clear_away(self, name: str) -> None:
+        """Remove a staging place."""
+        try:
+            remove(self.top(), name)
+        except PermissionError:
+            if not self.loosen(""):
+                raise
+            remove(self.top(), name)
+
     def sealed(self, path: str) -> None:
         """This directory has got its mode."""
         self._loosened.pop(path, None)
@@ -157,7 +166,8 @@ class Ground:
         """Remove the staging place, close what was opened to us."""
         if self.tree is None:
             return
-        self.staging.remove(self.tree.root)
+        if self.staging.made:
+            self.clear_away(self.staging.name)
         for path, mode in reversed(self._loosened.items()):
             handle = self.get(path)
             if S_IMODE(os.fstat(handle.fd).st_mode) == mode | OWN:

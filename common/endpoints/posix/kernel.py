@@ -67,6 +67,8 @@ def rename_new(source: int, name: str, target: int, to: str) -> None:
     """
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if "\0" in name or "\0" in to:
+        raise ValueError("embedded null byte")  # which C would take for the end of the name
     if _renameat2(source, os.fsencode(name), target, os.fsencode(to), RENAME_NOREPLACE):
         raise _failure(to)
 

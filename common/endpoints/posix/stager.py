@@ -97,10 +97,6 @@ class Stager:
             raise Occupied(f"{to!r} is not any more what {item.path!r} is to be linked to")
         return Staged(item.path, held, item, folder, name)
 
-    def drop(self, staged: Staged) -> None:
-        """It will not be published."""
-        self._ground.staging.drop(staged.name)
-
     def settle(self, serial: int | None = None) -> None:
         """Make everything staged durable, or make sure that what has this serial is.
 

@@ -59,6 +59,11 @@ class Staging:
         if not root.holds(self.name, handle.id):
             raise swept(self.name)
 
+    @property
+    def made(self) -> bool:
+        """Was it needed?"""
+        return self._handle is not None
+
     def drop(self, name: str) -> None:
         """Forget something that will not be published; what cannot be removed is swept later."""
         if self._handle is not None:
@@ -70,12 +75,6 @@ class Staging:
         if self._handle is not None:
             for name in os.listdir(self._handle.fd):
                 self.drop(name)
-
-    def remove(self, root: Handle) -> None:
-        """Remove it with all that is in it."""
-        if self._handle is not None:
-            self._handle = None
-            remove(root, self.name)
 
     def others(self, root: Handle, prefix: str) -> list[str]:
         """The tokens in this root that are or begin with `prefix`; neither our own nor those of

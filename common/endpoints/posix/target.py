@@ -62,7 +62,7 @@ class PosixTarget:
         with ground.translated(f"sweeping {tokens}"):
             for token in ground.staging.others(ground.top(), tokens):
                 beside.clear(ground.top(), token, ground.tree)
-                staging.remove(ground.top(), staging.named(token))
+                ground.clear_away(staging.named(token))
 
     def survey(self) -> Iterable[str]:
         """Nothing: looking is cheap."""
@@ -155,12 +155,11 @@ class PosixTarget:
 
     def hardlink(self, item: Item, to: str, over: Held | None) -> Held:
         """Make `item.path` a further name of `to`; a copy of it where links cannot be had."""
+        held, there = self.look(item.path), self.look(to)
+        if held and there and held.version == there.version:  # it is that name already
+            return held
         with self._ground.translated(f"linking {item.path!r} to {to!r}"):
             staged = self._stager.again(item, to) or self._copy(item, to)
-        held = self.look(item.path) if over else None
-        if held and held.version == staged.held.version:  # it is that name already
-            self._stager.drop(staged)
-            return held
         return self.publish(staged, over)
 
     def adjust(self, item: Item, held: Held, attributes: Attributes | None) -> bool:

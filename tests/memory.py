@@ -14,7 +14,14 @@ from common.errors import Conflict, Refused
 from common.store.base import Cond, Doc, Scalar, Shape, Where
 from common.store.patch import Patch
 from common.store.schema import SHAPES
-from common.store.values import check_doc, check_names, check_order, check_where, seed
+from common.store.values import (
+    check_doc,
+    check_names,
+    check_order,
+    check_single,
+    check_where,
+    seed,
+)
 
 _COMPARE = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
@@ -25,9 +32,11 @@ class Collection:
     def __init__(self, shape: Shape = Shape()) -> None:  # noqa: B008 (frozen)
         self.docs: dict[str, Doc] = {}
         self._unique = shape.unique
+        self._indexed = {name for key in (*shape.unique, *shape.indexes) for name in key} - {"id"}
 
     def insert(self, doc: Doc) -> bool:
         check_doc(doc)
+        check_single(self._indexed, doc)
         if doc["id"] in self.docs or self._taken(doc):
             return False
         self.docs[doc["id"]] = dict(doc)
@@ -54,15 +63,27 @@ class Collection:
         check_where(where)
         check_order(order, after)
         check_names(fields)
-        found = [doc for doc in self._matching(where)]
+        return iter(self._found(where, order, limit, after, fields))
+
+    def _found(
+        self,
+        where: Where,
+        order: Sequence[str],
+        limit: int,
+        after: Sequence[Scalar] | None,
+        fields: Sequence[str],
+    ) -> list[Doc]:
+        found = self._matching(where)
         for name in reversed(order):
             plain = name.removeprefix("-")
             found.sort(key=lambda doc: _rank(doc.get(plain)), reverse=plain != name)
         if after is not None:
             found = [doc for doc in found if _behind(doc, order, after)]
         kept = {"id", *fields}
-        for doc in found[: limit or None]:
-            yield {name: doc.get(name) for name in kept} if fields else dict(doc)
+        return [
+            {name: doc.get(name) for name in kept} if fields else dict(doc)
+            for doc in found[: limit or None]
+        ]
 
     def change(
         self,
@@ -75,10 +96,10 @@ class Collection:
         upsert: bool = False,
     ) -> Doc | None:
         check_where(where)
-        patch = Patch(set, inc, push, keep).normal()
+        patch = self._checked(Patch(set, inc, push, keep))
         new = patch.apply(seed(where)) if upsert else None
         for doc in self._matching(where):
-            return dict(patch.apply(doc))
+            return dict(self._apply(patch, doc))
         if new is None or new["id"] in self.docs:
             return None
         if not self.insert(new):
@@ -93,8 +114,8 @@ class Collection:
         inc: Mapping[str, int | float] | None = None,
     ) -> int:
         check_where(where)
-        patch = Patch(set, inc).normal()
-        return len([patch.apply(doc) for doc in self._matching(where)])
+        patch = self._checked(Patch(set, inc))
+        return len([self._apply(patch, doc) for doc in self._matching(where)])
 
     def remove(self, where: Where) -> int:
         check_where(where)
@@ -112,13 +133,29 @@ class Collection:
     ) -> list[tuple[tuple[Scalar, ...], int, tuple[float, ...]]]:
         check_where(where)
         check_names([*by, *sums])
-        groups: dict[tuple[Scalar, ...], list[Doc]] = {}
+        groups: dict[tuple[Any, ...], list[Doc]] = {}
         for doc in self._matching(where):
-            groups.setdefault(tuple(doc.get(name) for name in by), []).append(doc)
+            key = tuple(_rank(doc.get(name)) for name in by)  # its kind with it: True is not 1
+            groups.setdefault(key, []).append(doc)
         return [
-            (key, len(docs), tuple(sum(doc.get(name) or 0 for doc in docs) for name in sums))
-            for key, docs in groups.items()
+            (
+                tuple(docs[0].get(name) for name in by),
+                len(docs),
+                tuple(sum(doc.get(name) or 0 for doc in docs) for name in sums),
+            )
+            for docs in groups.values()
         ]
+
+    def _checked(self, patch: Patch) -> Patch:
+        patch.check_single(self._indexed)
+        return patch.normal()
+
+    def _apply(self, patch: Patch, doc: Doc) -> Doc:
+        new = patch.apply(dict(doc))
+        if self._unique and self._taken(new):
+            raise Conflict(f"a unique key of {doc['id']} is taken")
+        doc.update(new)
+        return doc
 
     def _matching(self, where: Where) -> list[Doc]:
         wanted = where.get("id")
@@ -130,9 +167,10 @@ class Collection:
 
     def _taken(self, doc: Doc) -> bool:
         return any(
-            all(other.get(name) == doc.get(name) for name in key)
+            all(_same(other.get(name), doc.get(name)) for name in key)
             for key in self._unique
             for other in self.docs.values()
+            if other["id"] != doc["id"]
         )
 
 

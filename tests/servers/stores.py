@@ -1,0 +1,79 @@
+"""Stores to hold to the contract: each driver with a place of its own, from any process.
+
+A `Lab` opens its store as often as a test likes, here and in worker processes, and says what its
+server is known to get wrong, so that such a test is an expected failure with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from common.store.base import Shape, Store
+from common.store.mongo import MongoStore
+from common.store.schema import SHAPES
+from common.store.sqlite import SqliteStore
+from tests.memory import MemoryStore
+from tests.servers.mongo import Mongo
+
+OURS: Mapping[str, Shape] = {
+    **SHAPES,
+    "things": Shape(indexes=(("rank",), ("state", "rank"))),
+    "seats": Shape(unique=(("house", "number"),)),
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One driver and the place where it keeps the documents of one test."""
+
+    name: str
+    url: str
+    faults: Mapping[str, str] = field(default_factory=dict)
+    bulk: int = 100_000
+
+    @property
+    def several(self) -> int:
+        """More documents than any driver handles at once, unless the server is slow."""
+        return min(self.bulk // 50, 1300)
+
+    def open(self) -> Store:
+        return open_store(self.url)
+
+    def must(self, what: str) -> None:
+        """This test asks for what the server may be known to get wrong: then it ends here."""
+        if what in self.faults:
+            pytest.xfail(f"this server gets it wrong: {self.faults[what]}")
+
+
+def open_store(url: str, *, durable: bool = False) -> Store:
+    """The store at `url`, with the collections that only tests have."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "memory":
+        return MemoryStore(OURS)
+    if scheme == "sqlite":
+        return SqliteStore(rest, durable=durable, shapes=OURS)
+    return MongoStore(url, shapes=OURS)
+
+
+@pytest.fixture(params=["memory", "sqlite", "mongo"])
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """Every store that keeps the contract within one process."""
+    return _lab(request, str(request.param))
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+def shared_lab(request: pytest.FixtureRequest) -> Lab:
+    """Every store that several processes can open."""
+    return _lab(request, str(request.param))
+
+
+def _lab(request: pytest.FixtureRequest, name: str) -> Lab:
+    if name == "mongo":
+        server: Mongo = request.getfixturevalue("mongo")
+        return Lab(name, request.getfixturevalue("mongo_url"), server.faults, server.bulk)
+    home: Path = request.getfixturevalue("tmp_path")
+    return Lab(name, f"{name}://{home / 'store' / 'state.db'}")

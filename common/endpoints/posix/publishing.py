@@ -41,7 +41,9 @@ class Publisher:
             except OSError as exc:
                 parent, again = self._mended(exc, staged, parent_path)
                 held = self._name(again, parent, name, over)
-        except Occupied:
+        except Occupied as exc:
+            if not exists(staged.directory, staged.name):  # it is our successor who was there
+                raise swept(ground.staging.name) from exc
             ground.staging.drop(staged.name)
             raise
         except (OSError, ValueError) as exc:

@@ -23,6 +23,7 @@ from common.errors import Refused, Stale
 
 PRIVATE = 0o700
 _ATTEMPTS = 10  # at removing a directory into which somebody still writes
+_LENGTH = len(RESERVED) + 20  # with room for a number behind the token
 _INHERITED = "system.posix_acl_default"
 
 
@@ -104,9 +105,10 @@ class Staging:
 
 def named(token: str) -> str:
     """The staging directory of a token."""
-    if check_name(f"_{token}") or not token:
+    name = f"{RESERVED}-{token}"
+    if not token or check_name(name.replace(RESERVED, "_" * _LENGTH, 1)):
         raise Refused(f"{token!r} cannot name a staging place")
-    return f"{RESERVED}-{token}"
+    return name
 
 
 def later(token: str, than: str) -> bool:

@@ -8,9 +8,11 @@ shares it. Refuses to go on when a member does not stay up.
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,10 +21,10 @@ from types import TracebackType
 from pydantic import SecretStr
 
 from common.clock import Clock
-from common.errors import Conflict, Permanent
+from common.errors import Conflict, ConvoyError, Permanent
 from common.settings import Settings
 from ops import embedded
-from ops.desk import REDIS, addressed, here, state_url
+from ops.desk import REDIS, Desk, addressed, desk, here, state_url
 from ops.processes import Child, Family
 from producer.registry import PLANNERS
 
@@ -31,6 +33,8 @@ LOG_MOST = 8 << 20  # bytes; a longer log is set aside when its member starts
 SHORT = 2.0  # seconds; a member that lived no longer than this fell at once
 FALLS = 6  # at once, in a row: then it will never stay up
 PAUSE = 0.1  # seconds before the second start in a row, doubled each time
+GIVE_BACK = 10.0  # seconds for a consumer that is to end to come to its next item
+NUDGE = 0.2  # seconds between two looks whether it has
 PRODUCER_RANK, CONSUMER_RANK = 1, 2  # consumers end first
 
 
@@ -78,7 +82,10 @@ class Local:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._stack.__exit__(kind, exc, tb)
+        try:
+            self._part()
+        finally:
+            self._stack.__exit__(kind, exc, tb)
 
     @property
     def _logs(self) -> Path:
@@ -100,11 +107,25 @@ class Local:
                     None,
                 )
 
-    def dismiss(self) -> None:
-        """End the consumers at once; only while none has a unit in hand. In order takes seconds."""
-        for post in [post for post in self.posts if post.rank == CONSUMER_RANK]:
-            self.posts.remove(post)
-            self._family.forget(post.child)
+    def _part(self) -> None:
+        """Have the consumers give back what they hold, then end them at once.
+
+        Celery's own way out takes seconds for an idle worker, and its soft shutdown always takes
+        all the time it is given.
+        """
+        crew = [post for post in self.posts if post.rank == CONSUMER_RANK]
+        owners = {f"{post.name}@{socket.gethostname()}" for post in crew}
+        try:
+            for post in crew:
+                post.child.tell(signal.SIGTERM)
+            with suppress(ConvoyError), desk(self.settings) as known:
+                until = self._clock.tick() + GIVE_BACK
+                while self._clock.tick() < until and _held(known, owners):
+                    known.tell("ending")  # hurries the heartbeats, which look whether they are to
+                    self._clock.sleep(NUDGE)
+        finally:
+            for post in crew:
+                self._family.forget(post.child)
 
     def _mourn(self, post: Post, now: float) -> None:
         post.falls = post.falls + 1 if now - post.since < SHORT else 0
@@ -129,6 +150,10 @@ class Local:
         return self._family.spawn(name, argv, env=env, log=log, cwd=Path("/"), rank=rank)
 
 
+def _held(known: Desk, owners: set[str]) -> bool:
+    return any(unit.owner in owners for unit in known.units.running())
+
+
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """Whoever does the work: our children, those of another command here, or other machines."""
@@ -136,7 +161,6 @@ class Fleet:
     settings: Settings  # with addresses
     tend: Callable[[], object] = lambda: None
     gone: Callable[[], bool] = lambda: False
-    dismiss: Callable[[], object] = lambda: None
     ours: bool = False
 
 
@@ -158,7 +182,7 @@ def joined(settings: Settings, *, consumers: int = 0) -> Iterator[Fleet]:
                 raise
             yield other
             return
-        yield Fleet(local.settings, tend=local.tend, dismiss=local.dismiss, ours=True)
+        yield Fleet(local.settings, tend=local.tend, ours=True)
 
 
 def _shared(settings: Settings) -> Fleet | None:

@@ -17,6 +17,7 @@ from common.digest import Sum
 from common.lifecycle.units import State
 from common.lifecycle.users import Phase
 from common.model import Counts, Failure, Migration, Sums
+from common.store.base import Doc
 from ops.desk import Desk
 
 VERIFY, FINAL = "verify", "final"
@@ -32,6 +33,7 @@ class Proofs(NamedTuple):
 
     digest: str
     notices: list[str]
+    last: float = 0.0  # when the last unit that ended was at work (seconds since the epoch)
 
 
 def report(desk: Desk, migration: Migration) -> Report:
@@ -56,6 +58,8 @@ def compose(
     """The report as one JSON object; pure."""
     sums, counts = total(jobs), overall(jobs)
     failed = len(listed) + more
+    stopped = migration.phase == Phase.MOVING and sums.total and not sums.open
+    ended = migration.ended or (proofs.last if stopped else now)
     done: Report = {
         "id": migration.id,
         "kind": migration.kind.value,
@@ -74,7 +78,7 @@ def compose(
         "digest": proofs.digest if sums.total == sums.done else "",
         "started": migration.started,
         "ended": migration.ended,
-        "seconds": round((migration.ended or now) - migration.started, 3),
+        "seconds": round(max(0.0, ended - migration.started), 3),
         "refused": migration.refused,
         "failures": listed,
         "failures_total": failed,
@@ -187,11 +191,11 @@ def _failure(unit: str, user: str, failure: Failure) -> Report:
 
 def _proofs(desk: Desk, migration: Migration, *, final: bool) -> Proofs:
     """With hooks only the last pass vouches for a user."""
-    whole, more = Sum(), 0
+    whole, last, more = Sum(), 0.0, 0
     notices: list[str] = []
-    fields = ("job", "key", "items", "digest", "notices")
-    for doc in desk.units.of(migration, State.DONE, fields=fields):
-        if doc.get("items") and (doc["job"] == FINAL or not final):
+    for doc in _ended(desk, migration):
+        last = max(last, (doc.get("claimed_at") or 0.0) + (doc.get("seconds") or 0.0))
+        if doc["done"] and doc.get("items") and (doc["job"] == FINAL or not final):
             whole.merge(doc["digest"])
         for text in doc.get("notices") or ():
             if len(notices) < NOTICED:
@@ -200,4 +204,11 @@ def _proofs(desk: Desk, migration: Migration, *, final: bool) -> Proofs:
                 more += 1
     if more:
         notices.append(f"{more} more notices")
-    return Proofs(whole.hex(), notices)
+    return Proofs(whole.hex(), notices, last)
+
+
+def _ended(desk: Desk, migration: Migration) -> Iterator[Doc]:
+    fields = ("job", "key", "items", "digest", "notices", "claimed_at", "seconds")
+    for state in (State.DONE, State.QUARANTINED):
+        for doc in desk.units.of(migration, state, fields=fields):
+            yield doc | {"done": state is State.DONE}

@@ -17,7 +17,7 @@ from ops.cli.options import Bandwidth, DryRun, Id, Json, Requests, limits, setti
 from ops.desk import Desk, desk
 
 Unit = Annotated[
-    str, typer.Argument(metavar="[UNIT]", help="One unit, by its ID or its user; all if not given.")
+    str, typer.Argument(metavar="UNIT", help="One unit, by its ID or its user; all if not given.")
 ]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="A reason, for the records.")]
 

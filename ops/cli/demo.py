@@ -17,7 +17,9 @@ from ops.cli import exits, show, terminal
 from ops.cli.options import Consumers, Json
 from ops.demo.story import Story
 
-Keep = Annotated[bool, typer.Option("--keep", help="Keep the folder, to look at what is there.")]
+Keep = Annotated[
+    bool, typer.Option("--keep", metavar="", help="Keep the folder, to look at what is there.")
+]
 
 
 def demo(keep: Keep = False, consumers: Consumers = 0, as_json: Json = False) -> None:

@@ -19,7 +19,9 @@ from ops.desk import Desk, desk
 
 SHOWN = 100  # units, failures and lines of history shown to a person; --json has all
 
-Units = Annotated[bool, typer.Option("--units", help="List the units too, with their state.")]
+Units = Annotated[
+    bool, typer.Option("--units", metavar="", help="List the units too, with their state.")
+]
 OfState = Annotated[
     State | None, typer.Option("--state", help="With --units: only those in this state.")
 ]
@@ -128,7 +130,7 @@ def _pairs(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "units", ", ".join(f"{count:,} {name}" for name, count in found["units"].items())
     yield "items", ", ".join(f"{count:,} {name}" for name, count in found["items"].items())
     for name in ("options", "limits"):
-        yield name, ", ".join(f"{k} {v}" for k, v in sorted(found[name].items())) or "none"
+        yield name, show.options(found[name]) or "none"
     for text in found["notices"]:
         yield "notice", text
 

@@ -6,9 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from common.errors import ConvoyError
 from ops.cli import act, demo, exits, look, migrate, serve, terminal
@@ -17,42 +18,53 @@ from ops.doctor import installed
 
 DEBUG = "--debug"
 
+
+class MigrateFirst(TyperGroup):
+    """The list of commands, beginning with what the program is for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda name: name != "migrate")
+
+
 app = typer.Typer(
+    cls=MigrateFirst,
     help="Move live data with a fleet: correct when things die, and honest about what arrived.",
     epilog=exits.MEANING,
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+MOVE, LOOK, ACT, RUN = "Move and prove", "Look", "Act on a migration", "Run"
 kinds = typer.Typer(no_args_is_help=True, help="Move something, and prove that it arrived.")
-app.add_typer(kinds, name="migrate")
+app.add_typer(kinds, name="migrate", rich_help_panel=MOVE)
 
 ID = "users-3f2a91c0de"
 kinds.command(
     "users",
-    epilog="Example: convoy migrate users --source /srv/old --target s3://new/home --users ids.txt",
+    epilog="Example: `convoy migrate users --source /srv/old --target /srv/new --users ids.txt`",
 )(migrate.users)
-for name, command, example in (
-    ("list", look.list_, "convoy list --json"),
-    ("show", look.show_, f"convoy show {ID} --units --state quarantined"),
-    ("watch", migrate.watch, f"convoy watch {ID}"),
-    ("report", look.report, f"convoy report {ID} --json"),
-    ("failures", look.failures, f"convoy failures {ID}"),
-    ("verify", migrate.verify, f"convoy verify {ID}"),
-    ("pause", act.pause, f"convoy pause {ID}"),
-    ("resume", act.resume, f"convoy resume {ID}"),
-    ("drain", act.drain, f"convoy drain {ID}"),
-    ("cancel", act.cancel, f"convoy cancel {ID} --why 'wrong bucket'"),
-    ("requeue", act.requeue, f"convoy requeue {ID} alice"),
-    ("limits", act.limits_, f"convoy limits {ID} --bandwidth 200MiB/s --requests 500/s"),
-    ("up", serve.up, "convoy up --consumers 4"),
-    ("producer", serve.producer, "convoy producer"),
-    ("consumer", serve.consumer, "convoy consumer -n c01"),
-    ("doctor", health.doctor, "convoy doctor"),
-    ("demo", demo.demo, "convoy demo"),
+for panel, name, command, example in (
+    (MOVE, "verify", migrate.verify, f"convoy verify {ID}"),
+    (MOVE, "demo", demo.demo, "convoy demo"),
+    (LOOK, "list", look.list_, "convoy list --json"),
+    (LOOK, "show", look.show_, f"convoy show {ID} --units --state quarantined"),
+    (LOOK, "watch", migrate.watch, f"convoy watch {ID}"),
+    (LOOK, "report", look.report, f"convoy report {ID} --json"),
+    (LOOK, "failures", look.failures, f"convoy failures {ID}"),
+    (LOOK, "doctor", health.doctor, "convoy doctor"),
+    (ACT, "pause", act.pause, f"convoy pause {ID}"),
+    (ACT, "resume", act.resume, f"convoy resume {ID}"),
+    (ACT, "drain", act.drain, f"convoy drain {ID}"),
+    (ACT, "cancel", act.cancel, f"convoy cancel {ID} --why 'wrong bucket'"),
+    (ACT, "requeue", act.requeue, f"convoy requeue {ID} alice"),
+    (ACT, "limits", act.limits_, f"convoy limits {ID} --bandwidth 200MiB/s --requests 500/s"),
+    (RUN, "up", serve.up, "convoy up --consumers 4"),
+    (RUN, "producer", serve.producer, "convoy producer"),
+    (RUN, "consumer", serve.consumer, "convoy consumer -n c01"),
 ):
-    app.command(name, epilog=f"Example: {example}")(command)
+    app.command(name, epilog=f"Example: `{example}`", rich_help_panel=panel)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -64,9 +76,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
-    debug: Annotated[bool, typer.Option(DEBUG, help="Show where an error arose.")] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, metavar="", help="Show where an error arose.")
+    ] = False,
 ) -> None:
     """Options of all commands; `--debug` is taken out before, so that it may stand anywhere."""
 

@@ -23,6 +23,8 @@ from ops.cli.options import Bandwidth, Consumers, DryRun, Id, Json, Requests, li
 from ops.desk import Desk, addressed, desk, who
 from ops.journey import Errand
 from ops.local import Fleet
+from ops.rehearsal import rehearse
+from ops.verification import verification
 from ops.watching import End, follow
 from producer.intake import Accepted, Order
 
@@ -50,12 +52,14 @@ How = Annotated[
     Check,
     typer.Option(
         "--check",
+        metavar="HOW",
         help="When an item on the target is right: same contents (md5), as proven before and "
         "unchanged since (manifest), same length and time (mtime), same length (size).",
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what somebody else wrote to the target.")
+    bool,
+    typer.Option("--overwrite", metavar="", help="Replace what somebody else wrote to the target."),
 ]
 Hook = partial(typer.Option, metavar="CMD")
 Freeze = Annotated[
@@ -68,7 +72,10 @@ Tenant = Annotated[
     str, typer.Option("--tenant", metavar="NAME", help="Tenants share a fleet in equal parts.")
 ]
 Detach = Annotated[
-    bool, typer.Option("--detach", help="Hand it to the fleet and return; exit code 0 if accepted.")
+    bool,
+    typer.Option(
+        "--detach", metavar="", help="Hand it to the fleet and return; exit code 0 if accepted."
+    ),
 ]
 
 
@@ -122,7 +129,7 @@ def verify(
     """
     known = settings()
     with desk(known) as here:
-        errand = journey.verification(here.find(id), by=who())
+        errand = verification(here.find(id), by=who())
     if dry_run:
         _rehearse(errand, known, as_json=as_json)
     _run(errand, known, consumers=consumers, as_json=as_json)
@@ -207,7 +214,7 @@ def _submit(errand: Errand, known: Settings, *, as_json: bool) -> NoReturn:
 
 def _rehearse(errand: Errand, known: Settings, *, as_json: bool) -> NoReturn:
     with terminal.progress() as display:
-        found = journey.rehearse(errand, known, display)
+        found = rehearse(errand, known, display)
     terminal.result(found, _rehearsed(found), as_json=as_json)
     if found["errors"]:
         raise Refused("; ".join(found["errors"]), hint="mend this and run the command again")
@@ -220,7 +227,7 @@ def _rehearsed(found: dict[str, Any]) -> RenderableType:
         ("from", found["source"]),
         ("to", found["target"]),
         ("users", f"{found['users']:,}"),
-        ("options", ", ".join(f"{k} {v}" for k, v in sorted(found["options"].items()))),
+        ("options", show.options(found["options"])),
     ]
     rows += [("note", text) for text in found["notices"]]
     rows += [("refused", f"line {n}: {text}: {why}") for n, text, why in found["refusals"][:20]]
@@ -230,7 +237,7 @@ def _rehearsed(found: dict[str, Any]) -> RenderableType:
 
 
 @contextmanager
-def _listed(path: str, column: str) -> Iterator[Callable[[Desk], Iterable[str]] | None]:
+def _listed(path: str, column: str) -> Iterator[Callable[[Desk | None], Iterable[str]] | None]:
     """The list as it is to be read, its file open as long as the block."""
     if not path:
         if column:

@@ -14,10 +14,13 @@ Id = Annotated[
     str, typer.Argument(metavar="ID", help="The migration's ID, or an unmistakable beginning.")
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON value on standard output, nothing else.")
+    bool,
+    typer.Option(
+        "--json", metavar="", help="Print one JSON value on standard output, nothing else."
+    ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
+    bool, typer.Option("--dry-run", metavar="", help="Show what would be done, and change nothing.")
 ]
 Consumers = Annotated[
     int,

@@ -96,7 +96,10 @@ def _shortfall(found: Mapping[str, Any]) -> str:
 
 def _heading(found: Mapping[str, Any]) -> Text:
     head = Text(found["id"], "bold")
-    head.append(f"  generation {found['generation']}, {found['phase']}", "default")
+    units = found["units"]
+    stopped = found["phase"] == "moving" and units["done"] + units["quarantined"] == units["total"]
+    phase = "ended incomplete" if stopped else found["phase"]
+    head.append(f"  generation {found['generation']}, {phase}", "default")
     if found["hold"]:
         head.append(f", {found['hold']}", "yellow")
     return head
@@ -132,7 +135,7 @@ def failures(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     table.add_column("item", overflow="fold", ratio=2)
     table.add_column("why, and what to do", overflow="fold", ratio=3)
     for row in rows:
-        why = Text(plain(row["reason"]))
+        why = Text(plain(row["reason"].removeprefix(f"{row['item']}: ")))
         if row["advice"]:
             why.append(f"\n{plain(row['advice'])}", DIM)
         table.add_row(Text(plain(row["user"])), Text(plain(row["item"])), why)
@@ -197,6 +200,12 @@ def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
     return table
 
 
+def options(given: Mapping[str, Any]) -> str:
+    """Options that are in force, in words: a switch by its name, the rest with its value."""
+    named = ((k, v) for k, v in sorted(given.items()) if v not in (False, "", None))
+    return ", ".join(k if v is True else f"{k} {v}" for k, v in named)
+
+
 def findings(found: Iterable[Finding]) -> RenderableType:
     """What was looked at, each with what to do if it is not as it should be."""
     colours = {"good": "green", "note": "yellow", "wrong": BAD}
@@ -230,10 +239,11 @@ def outlook(seen: Progress) -> str:
     if seen.migration.phase == "planning":
         return f"planning, {seen.migration.planned:,} units so far"
     if not seen.consumers:
-        return "no consumer gave a sign of life"
+        return "no consumer yet"
     if seen.eta is None:
         return many(seen.consumers, "consumer")
-    return f"about {show_span(seen.eta.total_seconds())} left"
+    left = max(1.0, seen.eta.total_seconds())
+    return f"about {show_span(round(left))} left" if seen.sums.open else "nearly done"
 
 
 def _grid() -> Table:

@@ -123,5 +123,6 @@ def progress() -> Iterator[Display]:
     if not console.is_terminal:
         yield Lines()
         return
-    with Live(console=console, transient=True, refresh_per_second=8) as live:
+    ours = sys.stdout.isatty()  # else the results go elsewhere and must not be drawn here
+    with Live(console=console, transient=True, refresh_per_second=8, redirect_stdout=ours) as live:
         yield Bar(live)

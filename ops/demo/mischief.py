@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.store.base import Doc
 from ops.desk import Desk
 from ops.watching import Progress
 
@@ -43,6 +44,7 @@ class Saboteur:
     at: tuple[float, ...] = (0.08, 0.2, 0.35, 0.5, 0.65)
     victims: tuple[str, ...] = ("child", "parent", "child", "producer", "child")
     killed: list[str] = field(default_factory=list)
+    _struck: set[str] = field(default_factory=set)  # users whose unit lost its consumer already
 
     def show(self, seen: Progress) -> None:
         """One look at the progress; perhaps one victim."""
@@ -60,13 +62,19 @@ class Saboteur:
         if victim == "producer":
             return self._kill(self._leader(), "the producer")
         for unit in self.here.units.running():
-            rows = [row for row in self.here.consumers.all() if row["id"] == unit.owner]
-            for row in rows:
-                pid = int(row["pid"]) if victim == "child" else parent(int(row["pid"]))
-                name = str(row["id"]).partition("@")[0]
-                whose = f"{name} with user {unit.key!r} in hand"
-                return self._kill(pid, whose if victim == "child" else f"{whose}, and its parent")
+            if unit.key in self._struck:
+                continue  # nobody works on it until its lease is over
+            for row in self.here.consumers.all():
+                if row["id"] == unit.owner:
+                    self._struck.add(unit.key)
+                    return self._behead(row, unit.key, with_parent=victim == "parent")
         return ""
+
+    def _behead(self, row: Doc, user: str, *, with_parent: bool) -> str:
+        pid, name = int(row["pid"]), str(row["id"]).partition("@")[0]
+        if with_parent:
+            return self._kill(parent(pid), f"{name}, parent and child, with user {user!r} in hand")
+        return self._kill(pid, f"{name} with user {user!r} in hand")
 
     def _leader(self) -> int:
         doc = self.here.store.collection("leaders").get("producer")

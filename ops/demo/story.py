@@ -19,6 +19,7 @@ from ops.desk import Desk, desk, who
 from ops.journey import Display, Errand
 from ops.local import Fleet, Local
 from ops.report import Report
+from ops.verification import verification
 from producer.intake import Order
 
 # leases of seconds instead of a minute, so that what a death costs is seen while one looks on
@@ -80,7 +81,7 @@ class Story:
             self._first(made, here, fleet)
             harmed = self._harm(made)
             self._second(made, harmed, here, fleet)
-            self._third(harmed, here, fleet)
+            self._third(made, harmed, here, fleet)
             self._verify(made, here, fleet)
 
     def _plant(self) -> trees.Planted:
@@ -133,19 +134,18 @@ class Story:
         self._expect("nothing else differs", expected, self._differing())
         self._expect("nothing was written outside", ["home", "new", "old"], self._rooms())
 
-    def _third(self, harm: Harm, here: Desk, fleet: Fleet) -> None:
-        self.say("\nThird run, with --overwrite, for the users that others wrote to:")
-        users = [self._path(path).partition("/")[0] for path in harm.foreign]
-        found = self._run(users, here, fleet, overwrite=True)
+    def _third(self, made: trees.Planted, harm: Harm, here: Desk, fleet: Fleet) -> None:
+        self.say("\nThird run, with --overwrite and --check manifest:")
+        options = {"check": "manifest", "overwrite": True}
+        found = self._run(made.users, here, fleet, options)
         self._expect("the source won", FOREIGN, found["items"]["moved"])
         self._expect("it is complete", True, found["complete"])
         self._expect("only the deleted file differs", {self._path(harm.deleted)}, self._differing())
 
     def _verify(self, made: trees.Planted, here: Desk, fleet: Fleet) -> None:
         self.say("\nLast, every user is read again on both sides:")
-        self._run(made.users, here, fleet)
         migration = here.find(self.reports[-1]["id"])
-        errand = journey.verification(migration, by=who())
+        errand = verification(migration, by=who())
         found = self._travel(errand, here, fleet, self.display)
         items = made.items - 1  # one was deleted
         self._expect("both sides agree, item by item", items, found["verified"]["agree"])
@@ -156,12 +156,11 @@ class Story:
         users: list[str],
         here: Desk,
         fleet: Fleet,
+        options: dict[str, Any] | None = None,
         *,
-        overwrite: bool = False,
         display: Display | None = None,
     ) -> Report:
-        options = {"check": "md5", "overwrite": overwrite}
-        order = Order(self.old, self.new, by=who(), options=options)
+        order = Order(self.old, self.new, by=who(), options=options or {"check": "md5"})
         errand = Errand(order, lambda _: users)
         return self._travel(errand, here, fleet, display or self.display)
 

@@ -73,7 +73,7 @@ def plant(root: str, *, seed: int = 1) -> Planted:
         gardener.grow(files=400 if number == 7 else rng.randint(6, 22))
         if number % 5 == 0:
             gardener.oddities()
-        if number % 50 == 0:
+        if number % 100 == 0:
             gardener.bulky()
         gardener.date()
     return made
@@ -122,10 +122,10 @@ class Gardener:
         self.write(b"film.mkv", self.rng.randbytes(1 << 20) * 4)
         self.write(b"disk.img", b"boot")
         with open(self._at(b"disk.img"), "r+b") as image:
-            image.truncate(64 << 20)
-            image.seek(48 << 20)
+            image.truncate(16 << 20)
+            image.seek(12 << 20)
             image.write(b"data in the middle of nowhere")
-        self.made.bytes += (64 << 20) - 4
+        self.made.bytes += (16 << 20) - 4
 
     def write(self, name: bytes, data: bytes) -> None:
         """A file."""

@@ -6,13 +6,15 @@ server is known to get wrong, so that such a test is an expected failure with it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.store.base import Shape, Store
+from common.store.base import Doc, Documents, Shape, Store
 from common.store.mongo import MongoStore
 from common.store.schema import SHAPES
 from common.store.sqlite import SqliteStore
@@ -60,13 +62,13 @@ def open_store(url: str, *, durable: bool = False) -> Store:
 
 
 @pytest.fixture(params=["memory", "sqlite", "mongo"])
-def lab(request: pytest.FixtureRequest) -> Lab:
+def store_lab(request: pytest.FixtureRequest) -> Lab:
     """Every store that keeps the contract within one process."""
     return _lab(request, str(request.param))
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
-def shared_lab(request: pytest.FixtureRequest) -> Lab:
+def shared_store_lab(request: pytest.FixtureRequest) -> Lab:
     """Every store that several processes can open."""
     return _lab(request, str(request.param))
 
@@ -77,3 +79,30 @@ def _lab(request: pytest.FixtureRequest, name: str) -> Lab:
         return Lab(name, request.getfixturevalue("mongo_url"), server.faults, server.bulk)
     home: Path = request.getfixturevalue("tmp_path")
     return Lab(name, f"{name}://{home / 'store' / 'state.db'}")
+
+
+def exact(value: Any) -> str:
+    """Tells 1, 1.0 and True apart, which == does not."""
+    return json.dumps(value, sort_keys=True)
+
+
+def ids(found: Iterable[Doc]) -> list[str]:
+    return [doc["id"] for doc in found]
+
+
+@pytest.fixture
+def document_store(store_lab: Lab) -> Iterator[Store]:
+    ours = store_lab.open()
+    yield ours
+    ours.close()
+
+
+@pytest.fixture
+def things(document_store: Store) -> Documents:
+    return document_store.collection("things")
+
+
+@pytest.fixture
+def seats(document_store: Store) -> Documents:
+    """A collection with a unique key: house and number."""
+    return document_store.collection("seats")

@@ -107,7 +107,7 @@ def cluster(home: Path) -> Iterator[str]:
             "-i",
             "0",
             ready=["sh", "-c", f"ceph -c {home}/ceph.conf osd stat | grep -q '1 up'"],
-        )  # noqa: E501
+        )
         _run(home, "radosgw-admin", "-n", "client.rgw", "user", "create", "--uid=t",
              "--display-name=t", f"--access-key={ACCESS}", f"--secret-key={SECRET}")  # fmt: skip
         start("radosgw", "-n", "client.rgw")

@@ -15,6 +15,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,10 @@ class Store:
     joins: bool = True  # the ETag of an object made of parts has the usual form
     tags: bool = True
     headers: bool = True  # keeps Cache-Control, Content-Language and so on
-    dots: bool = True  # keys with "." and ".." and "//" are kept as they are
+    markers: bool = True  # "name/" and "name/below" can be there at once
+    shows_parts: bool = True  # tells how large the parts of an object were
+    folds: bool = False  # names in another Unicode form are the same name
+    refuses: tuple[str, ...] = ()  # what a key must not contain
 
     @property
     def location(self) -> Location:
@@ -64,25 +68,42 @@ class Store:
 
     def independent(self) -> Any:
         """A client that shares no code with ours."""
-        config = Config(
-            s3={"addressing_style": "path"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access,
-            aws_secret_access_key=self.secret,
-            region_name="us-east-1",
-            config=config,
-        )
+        return _independent(self.endpoint, self.access, self.secret)
 
 
-MOTO = Store("moto", "test", "testsecret", checks_md5=False, checks_keys=False)
+@lru_cache(maxsize=32)
+def _independent(endpoint: str, access: str, secret: str) -> Any:
+    config = Config(
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        config=config,
+    )
+
+
+MOTO = Store("moto", "test", "testsecret", checks_md5=False, checks_keys=False, refuses=("\n",))
 SWIFT = Store("swift", swift.ACCESS, swift.SECRET, exclusive=False, matches=False, tags=False)
-RCLONE = Store("rclone", "test", "testsecret", exclusive=False, matches=False, joins=False)
-CEPH = Store("ceph", ceph.ACCESS, ceph.SECRET, matches=False)
+RCLONE = Store(
+    "rclone",
+    "test",
+    "testsecret",
+    exclusive=False,
+    matches=False,
+    joins=False,
+    headers=False,
+    markers=False,
+    tags=False,
+    folds=True,
+    refuses=("//", "./"),
+)
+CEPH = Store("ceph", ceph.ACCESS, ceph.SECRET, matches=False, shows_parts=False)
 
 
 @pytest.fixture(scope="session")
@@ -158,9 +179,9 @@ def _running(
         ready = replace(store, endpoint=endpoint, bucket=bucket)
         client = ready.independent()
         client.create_bucket(Bucket=bucket)
-        client.close()
         roll.used(f"s3 ({store.name})", endpoint)
         yield ready
+        client.close()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import getpass
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -103,9 +103,7 @@ def cluster(home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{ports['proxy']}"
 
 
-def _start(
-    stack: ExitStack, home: Path, name: str, argv: list[str] | list[str | Path], port: int
-) -> None:
+def _start(stack: ExitStack, home: Path, name: str, argv: Sequence[str | Path], port: int) -> None:
     def ready() -> None:
         if not listening(port):
             raise ConnectionError(name)

@@ -43,6 +43,8 @@ def amend(client: Client, key: str, item: Item, attributes: Attributes | None) -
         )
     condition = {"x-amz-copy-source-if-match": found["etag"]}
     client.copy(key, key, {**wanted, **_REPLACE, **condition})
+    if tags:  # not every store takes them along
+        client.set_tags(key, tags)
     return True
 
 
@@ -50,7 +52,7 @@ def tags_of(client: Client, key: str, found: dict[str, str]) -> dict[str, str]:
     """An object's tags. A HEAD does not always count them, so they are asked for."""
     if found.get("x-amz-tagging-count") == "0" or not client.quirks.tags:
         return {}
-    return client.tags(key)
+    return client.tags(key) or {}
 
 
 def _wanted(item: Item, attributes: Attributes | None, found: dict[str, str]) -> dict[str, str]:

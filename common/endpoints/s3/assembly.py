@@ -20,6 +20,7 @@ from common.endpoints.s3.errors import Unsupported
 from common.endpoints.s3.keys import key_for
 from common.endpoints.s3.ledger import Ledger, Note, noted
 from common.endpoints.s3.sending import Chunks, Room, Sender
+from common.endpoints.s3.uploads import Part
 from common.errors import (
     Backpressure,
     Changing,
@@ -99,8 +100,7 @@ class Yard:
         note = self._noted(item, place)
         first = start // part + 1
         try:
-            known = {p.number: p for p in uploads.parts(self._client, note.key, note.upload,
-                                                        after=first - 1)}  # fmt: skip
+            known = self._arrived(note, first)
             self._sender(note).send(chunks, digest, part=part, first=first, known=known)
         except Missing as exc:
             raise _gone(item.path) from exc
@@ -135,9 +135,9 @@ class Yard:
         failed = self._join(staged, fresh=over is None)
         found = self._client.head(note.key)
         if found is None or (failed and not _right(staged, found)):
-            raise failed or _gone(staged.path)
+            raise failed if failed and self._lives(note) else _gone(staged.path)
         self._prove(staged, found)
-        if note.tags and self._client.quirks.tags:
+        if note.tags and self._client.tags(note.key) is not None:
             self._client.set_tags(note.key, note.tags)
         self._ledger.strike(note.name)
         return _published(staged, found)
@@ -196,6 +196,14 @@ class Yard:
         if winner is None:
             raise Transient(f"{legible(key)}: its staging place came and went")
         return winner
+
+    def _arrived(self, note: Note, first: int) -> dict[int, Part]:
+        """Parts from `first` on that need not be sent again; to know none costs only time."""
+        try:
+            arrived = uploads.parts(self._client, note.key, note.upload, after=first - 1)
+            return {part.number: part for part in arrived}
+        except Transient:
+            return {}
 
     def _lives(self, note: Note) -> bool:
         try:

@@ -18,17 +18,19 @@ from common.endpoints.s3.location import Location
 from common.endpoints.s3.metadata import vouched
 from common.endpoints.s3.signer import encoded
 from common.endpoints.wire import Answer, Reply, Timeouts
-from common.errors import Permanent
+from common.errors import Permanent, Transient
 
 COPIED = 5 << 30  # bytes; S3 copies no larger object in one request
 PAGE = 1000
 SAMPLE = 1 << 20  # bytes
+HEAD = 1000  # bytes of a document by which it is known
 
 
 @dataclass(slots=True)
 class Quirks:
     """What this store turned out to do differently; learnt on the way, kept per process."""
 
+    conditions: bool | None = None  # If-None-Match: * on a PUT is heeded
     matches: bool = True  # If-Match on a PUT means what it says
     markers: bool | None = None  # a key may end in "/" beside keys that go on behind it
     tags: bool = True
@@ -45,7 +47,12 @@ class Client:
     def head(self, key: str, query: Mapping[str, str] | None = None) -> dict[str, str] | None:
         """The headers of an object; None if there is none."""
         answer = self.channel.request("HEAD", key, query or {}, {}, accept=(200, 206, 404))
-        return None if answer.status == 404 else answer.headers
+        if answer.status == 404:
+            return None
+        if not answer.headers.get("content-length", "").isdigit():
+            raise Transient(f"HEAD {self.location}: an answer without a length")
+        answer.headers.setdefault("etag", "")
+        return answer.headers
 
     def get(self, key: str, *, start: int = 0, end: int | None = None) -> Reply:
         """An object or, if a range is asked for, possibly only that (then its status is 206)."""
@@ -70,16 +77,19 @@ class Client:
         source = encoded(f"/{self.location.bucket}/{key}")
         self.channel.request("PUT", to, {}, {**headers, "x-amz-copy-source": source}, b"")
 
-    def tags(self, key: str) -> dict[str, str]:
-        """An object's tags; none where the store does not know tags."""
+    def tags(self, key: str) -> dict[str, str] | None:
+        """An object's tags; None where the store knows no tags (some answer with the object)."""
         answer = self.channel.request("GET", key, {"tagging": ""}, {}, accept=(200, 404, 501))
-        if answer.status != 200:
+        if answer.status == 404:
             return {}
-        _, found = records([answer.body], ("Tag",))
+        if answer.status == 501 or (answer.body and b"<Tagging" not in answer.body[:HEAD]):
+            return None
+        _, found = records([answer.body], ("Tag",)) if answer.body else ({}, [])
         return {record.get("Key", ""): record.get("Value", "") for record in found}
 
     def set_tags(self, key: str, tags: Mapping[str, str]) -> None:
-        """Give an object exactly these tags."""
+        """Give an object exactly these tags. Not to be asked of a store that knows none: some
+        take the list of tags for the new contents of the object."""
         data = tagging(tags)
         sum_ = base64.b64encode(digest(data).digest()).decode()
         accept = (200, 204)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from common.endpoints.place import Attributes, Item
+from common.endpoints.place import Attributes, Item, Type
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
 from common.endpoints.wire import Reply, Silent
@@ -29,7 +29,8 @@ class Content:
         self._client, self._key = client, key
         self._reply: Reply | None = None
         self.item, self.attributes = item, _NONE
-        self._describe(self._opened(item))
+        if not implied(item):
+            self._describe(self._opened(item))
 
     def __enter__(self) -> Content:
         return self
@@ -82,7 +83,8 @@ class Content:
     def _describe(self, headers: Mapping[str, str]) -> None:
         try:
             self._check(headers)
-            tags = self._client.tags(self._key) if headers.get(_COUNT, "0") != "0" else {}
+            tagged = headers.get(_COUNT, "0") != "0"
+            tags = (self._client.tags(self._key) if tagged else None) or {}
         except BaseException:
             self.__exit__()
             raise
@@ -148,6 +150,12 @@ class Content:
         if len(data) != self.item.size:
             raise Transient(f"{self.item.path}: {len(data)} bytes came, not {self.item.size}")
         return data
+
+
+def implied(item: Item) -> bool:
+    """Is this a directory that only the keys below it show?"""
+    known = item.mode >= 0 or item.mtime_ns != -1 or item.version
+    return item.type is Type.DIRECTORY and not known
 
 
 def _first(headers: Mapping[str, str]) -> int:

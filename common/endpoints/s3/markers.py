@@ -11,9 +11,10 @@ import uuid
 from concurrent.futures import Executor, Future
 
 from common.digest import EMPTY
-from common.endpoints.place import Item
+from common.endpoints.place import Attributes, Item
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
+from common.endpoints.s3.content import implied
 from common.endpoints.s3.index import Index
 from common.endpoints.s3.keys import key_for
 from common.endpoints.template import RESERVED
@@ -39,12 +40,12 @@ class Markers:
         self._put(key, metadata.headers(item, {}))
         return True
 
-    def seal(self, item: Item) -> None:
-        """Bring a directory's metadata in line with the item."""
+    def seal(self, item: Item, attributes: Attributes) -> None:
+        """Bring a directory's metadata in line with the item; what else it has stays."""
         if implied(item) or not self.held():
             return
         key = key_for(self._prefix, item.path, marker=True)
-        wanted = metadata.headers(item, {})
+        wanted = metadata.headers(item, attributes)
         if not key or self._made.get(key) == wanted:
             return
         found = self._index.ask(key)
@@ -82,8 +83,3 @@ class Markers:
             self._client.delete(f"{name}/")
             if self._client.head(name) is not None:
                 self._client.delete(name)
-
-
-def implied(item: Item) -> bool:
-    """Is this a directory that only the keys below it show?"""
-    return item.mode < 0 and item.mtime_ns == -1 and not item.version

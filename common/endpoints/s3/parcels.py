@@ -20,6 +20,7 @@ from common.errors import Corrupt, Missing, Occupied
 from common.legible import legible
 
 SPARE = 1024  # bytes that a wrong object may be longer and still be read
+_ABSENT = {"if-none-match": "*"}
 Headers = Mapping[str, str]
 
 
@@ -37,12 +38,7 @@ class Parcel:
 
 def put(client: Client, parcel: Parcel, over: Held | None) -> Held:
     """Make it visible in the place of `over` (None: of nothing) at its own key."""
-    if over is None:
-        answer = _new(client, parcel)
-    elif over.version and client.quirks.matches:
-        answer = _matching(client, parcel, over)
-    else:
-        answer = _compared(client, parcel, over)
+    answer = _over(client, parcel, over) if over else _new(client, parcel)
     return _proven(client, parcel, answer, fresh=over is None)
 
 
@@ -59,40 +55,45 @@ def agrees(parcel: Parcel, found: Headers | None) -> bool:
 
 
 def _new(client: Client, parcel: Parcel) -> Answer:
+    if client.quirks.conditions is False:
+        found = client.head(parcel.key)
+        return _settled(client, parcel, found) if found else _send(client, parcel, {})
     try:
-        answer = _send(client, parcel, {"if-none-match": "*"})
-    except Unsupported:  # a store without conditions: look, then write
-        return _compared(client, parcel, None)
-    return answer if answer.status == 200 else _settled(client, parcel)
-
-
-def _matching(client: Client, parcel: Parcel, over: Held) -> Answer:
-    try:
-        answer = _send(client, parcel, {"if-match": f'"{over.version}"'})
+        answer = _send(client, parcel, _ABSENT)
     except Unsupported:
-        client.quirks.matches = False
-        return _compared(client, parcel, over)
-    except Missing:
-        raise _other(parcel) from None
-    if answer.status == 200:
-        return answer
+        client.quirks.conditions = False
+        return _new(client, parcel)
+    if answer.status != 200:
+        return _settled(client, parcel)
+    if client.quirks.conditions is None:  # does it heed them? once more, the very same, tells
+        client.quirks.conditions = _send(client, parcel, _ABSENT).status == 412
+    return answer
+
+
+def _over(client: Client, parcel: Parcel, over: Held) -> Answer:
+    """Rare enough to look first; the condition is for what happens in between."""
     found = client.head(parcel.key)
-    if found and metadata.unquoted(found.get("etag", "")) == over.version:
+    if found is None or not _is(found, over):
+        return _settled(client, parcel, found)
+    etag = found["etag"]
+    if client.quirks.matches:
+        try:
+            answer = _send(client, parcel, {"if-match": etag})
+        except Unsupported:
+            client.quirks.matches = False
+            return _send(client, parcel, {})
+        except Missing:
+            raise _other(parcel) from None
+        if answer.status == 200:
+            return answer
+        found = client.head(parcel.key)
+        if found is None or found["etag"] != etag:
+            return _settled(client, parcel, found)
         client.quirks.matches = False  # it refuses the right one: its answer means nothing
-        return _compared(client, parcel, over)
-    return _settled(client, parcel)
+    return _send(client, parcel, {})
 
 
-def _compared(client: Client, parcel: Parcel, over: Held | None) -> Answer:
-    found = client.head(parcel.key)
-    if _is(found, over):
-        return _send(client, parcel, {})
-    return _settled(client, parcel, found)
-
-
-def _is(found: Headers | None, over: Held | None) -> bool:
-    if found is None or over is None:
-        return found is None and over is None
+def _is(found: Headers, over: Held) -> bool:
     if over.version:
         return metadata.unquoted(found.get("etag", "")) == over.version
     return found.get("content-length") == str(over.size)

@@ -20,6 +20,7 @@ from common.endpoints.s3.keys import checked_prefix, objection, reserved
 from common.endpoints.s3.location import Location
 from common.endpoints.wire import Timeouts
 from common.errors import Missing, Refused
+from common.legible import legible
 from common.model import Failure
 
 LOOKS = 8  # requests at once for what a listing does not say
@@ -61,10 +62,13 @@ class S3Source:
         return Item(path, Type.DIRECTORY) if below.entries else None
 
     def open(self, item: Item) -> Content:
-        """An object; the answer brings its metadata along."""
-        if item.type is not Type.FILE or objection(item.path):
-            raise Refused(f"{item.path}: nothing that can be read")
-        return Content(self._client, self._prefix + item.path, item)
+        """An object; the answer brings its metadata along. A directory has only attributes."""
+        if item.type not in (Type.FILE, Type.DIRECTORY) or objection(item.path):
+            raise Refused(f"{legible(item.path)}: nothing that can be read")
+        key = self._prefix + item.path
+        if item.type is Type.DIRECTORY and item.path:
+            key += "/"
+        return Content(self._client, key, item)
 
     def close(self) -> None:
         """Connections outlive the user; they are the process'."""

@@ -19,7 +19,7 @@ from common.endpoints.s3.client import COPIED, client
 from common.endpoints.s3.content import Content
 from common.endpoints.s3.documents import Entry
 from common.endpoints.s3.index import Found, Index
-from common.endpoints.s3.keys import checked_prefix, key_for, objection
+from common.endpoints.s3.keys import LONGEST, checked_prefix, key_for, objection
 from common.endpoints.s3.location import Location
 from common.endpoints.s3.markers import Markers
 from common.endpoints.s3.parcels import Parcel
@@ -59,9 +59,9 @@ class S3Target:
 
     def look(self, path: str) -> Held | None:
         """What is there. Times and modes are known only where no listing answered."""
-        if objection(path):
-            return None
         key = self._prefix + path
+        if objection(path) or len(key.encode()) >= LONGEST:
+            return None
         if path and (found := self._index.find(key)):
             return self._held(path, found)
         marker = f"{key}/" if path else self._prefix
@@ -72,20 +72,20 @@ class S3Target:
 
     def digest(self, path: str) -> tuple[str, int]:
         """All of it, read back."""
-        content = self._content(path)
         running = md5()
-        for chunk in content.chunks():
-            running.update(chunk)
-        return running.hexdigest(), content.item.size
+        with self._content(path) as content:
+            for chunk in content.chunks():
+                running.update(chunk)
+            return running.hexdigest(), content.item.size
 
     def ranges(self, path: str, cuts: Sequence[tuple[int, int]]) -> Iterator[str]:
         """Ranges of it, read back."""
-        content = self._content(path)
-        for start, end in cuts:
-            running = md5()
-            for chunk in content.chunks(start, end):
-                running.update(chunk)
-            yield running.hexdigest()
+        with self._content(path) as content:
+            for start, end in cuts:
+                running = md5()
+                for chunk in content.chunks(start, end):
+                    running.update(chunk)
+                yield running.hexdigest()
 
     def attributes(self, path: str) -> Attributes:
         """Its content headers, user metadata that is not ours, and tags."""
@@ -148,17 +148,20 @@ class S3Target:
     def hardlink(self, item: Item, to: str, over: Held | None) -> Held:
         """A copy: S3 has no further names."""
         source, key = key_for(self._prefix, to), key_for(self._prefix, item.path)
-        content = self._content(to)
-        if content.item.size > COPIED:
-            running = md5()
-            staged = self.stream(item, content.chunks(), running, content.attributes)
+        original = self._index.ask(source)
+        if original is None:
+            raise Missing(f"{legible(to)}: not at the target")
+        if original.size > COPIED:
+            with self._content(to) as content:
+                attributes = {**content.attributes, "layout:part": str(PART)}
+                staged = self._yard.stream(item, content.chunks(), md5(), attributes)
             return self.publish(staged, over)
         there = self._index.ask(key)
         if bool(there) != bool(over) or (there and over and over.version not in ("", there.etag)):
             raise _other(item.path)
         self._client.copy(source, key, {})
         found = self._index.ask(key)
-        if found is None or found.size != content.item.size:
+        if found is None or found.size != original.size:
             raise Occupied(f"{legible(item.path)}: its copy was written over at once")
         self._index.note(key, found.size, found.etag)
         return self._held(item.path, found)
@@ -205,9 +208,9 @@ class S3Target:
 
     # -- ending ---------------------------------------------------------------------------------
 
-    def seal(self, item: Item) -> None:
+    def seal(self, item: Item, attributes: Attributes | None = None) -> None:
         """Write a directory's metadata, where it is not yet so."""
-        self._markers.seal(item)
+        self._markers.seal(item, attributes or {})
 
     def finish(self) -> None:
         """Until every directory is written."""

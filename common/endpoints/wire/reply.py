@@ -43,8 +43,9 @@ class Reply:
     def read(self, most: int) -> bytes | bytearray:
         """The whole body. Permanent if it is longer than `most`."""
         if 0 <= self._left == len(self._rest) and self._left <= most:
+            data, self._rest = self._rest, b""
             self._end(whole=True)
-            return self._rest
+            return data
         if self._left > most:
             self.close()
             raise self._too_long(most)

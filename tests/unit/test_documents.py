@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from typer.main import get_command
 
 from common import quantities
+from common.model import Kind, Migration
 from common.settings import Settings
 from ops import documents
+from ops import report as reports
 from ops.cli import exits
 from ops.cli.main import app
 
@@ -190,3 +193,19 @@ def test_the_readme_says_what_exit_codes_mean() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     codes = (exits.COMPLETE, exits.INCOMPLETE, exits.USAGE, exits.UNREACHABLE, exits.FAULT)
     assert told == {*codes, exits.INTERRUPTED}
+
+
+def test_every_field_of_the_report_is_listed() -> None:
+    text = (DOCS / "report.md").read_text()
+    cells = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    migration = replace(a_migration(), options={"pass": reports.VERIFY})
+    made = reports.compose(migration, {}, reports.Proofs("", []), [], more=0, now=0.0)
+    assert listed == made.keys()
+
+
+def a_migration() -> Migration:
+    return Migration(
+        "users-0", Kind.USERS, "file:///a", "file:///b", "done", 1, 1, 0.0, 0.0, 1.0, "", None,
+        {}, {}, 0, None,
+    )  # fmt: skip

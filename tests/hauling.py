@@ -95,7 +95,10 @@ class Haul:
     def _link(self, item: Item) -> None:
         assert item.inode is not None
         first = self._names[item.inode]
-        self.target.hardlink(item, first, self.target.look(item.path))
+        there, held = self.target.look(first), self.target.look(item.path)
+        if there and held and there.version == held.version:  # one file already
+            return
+        self.target.hardlink(item, first, held)
         self.done.moved.append(item.path)
 
     def _seal(self, item: Item) -> None:

@@ -68,8 +68,11 @@ def site() -> Iterator[Site]:
         (root / "new").mkdir()
         yield Site(root)
     finally:
-        subprocess.run(["chmod", "-R", "u+rwX", str(root)], check=False, capture_output=True)
-        subprocess.run(["rm", "-rf", str(root)], check=True)
+        try:
+            shutil.rmtree(root)
+        except (OSError, RecursionError):
+            subprocess.run(["chmod", "-R", "u+rwX", str(root)], check=False, capture_output=True)
+            subprocess.run(["rm", "-rf", str(root)], check=True)
 
 
 @contextmanager

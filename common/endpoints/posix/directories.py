@@ -32,6 +32,14 @@ class Handle:
         self.folds: bool | None = None  # names that differ in case are one name; None: unknown
         self.names: set[str] | None = None  # as spelled on disk; only where it folds
 
+    def has(self, name: str) -> bool:
+        """Does anything go by this name?"""
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
     def holds(self, name: str, identity: tuple[int, int]) -> bool:
         """Is this what `name` leads to?"""
         try:

@@ -42,7 +42,7 @@ class Publisher:
                 parent, again = self._mended(exc, staged, parent_path)
                 held = self._name(again, parent, name, over)
         except Occupied as exc:
-            if not exists(staged.directory, staged.name):  # it is our successor who was there
+            if not staged.directory.has(staged.name):  # it is our successor who was there
                 raise swept(ground.staging.name) from exc
             ground.staging.drop(staged.name)
             raise
@@ -73,7 +73,7 @@ class Publisher:
             token = ground.staging.token
             return parent, beside.carry(staged, token, parent, ground.dresser, self._writer)
         if exc.errno == errno.ENOENT:
-            if not exists(staged.directory, staged.name):
+            if not staged.directory.has(staged.name):
                 raise swept(ground.staging.name) from exc
             raise Transient(f"{staged.path!r}: its directory was removed meanwhile") from exc
         if exc.errno == errno.EACCES and ground.loosen(path):
@@ -119,15 +119,6 @@ def _require_still(parent: Handle, name: str, over: Held, path: str) -> None:
         raise Occupied(f"{path!r}: the target was changed by somebody else while we looked")
     if over.type is Type.DIRECTORY:
         raise Occupied(f"{path!r}: the target holds a directory there")
-
-
-def exists(directory: Handle, name: str) -> bool:
-    """Does anything go by this name?"""
-    try:
-        os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def is_still(held: Held, over: Held) -> bool:

@@ -18,7 +18,14 @@ from common.endpoints.place import Attributes, Item
 from common.endpoints.posix.attributes import Dresser
 from common.endpoints.posix.directories import Handle
 from common.endpoints.posix.shape import held_of
-from common.endpoints.posix.staging import Staged, entered, named, swept, times_kept
+from common.endpoints.posix.staging import (
+    Staged,
+    entered,
+    named,
+    standing,
+    swept,
+    times_kept,
+)
 from common.endpoints.posix.writing import Chunk, Writer
 from common.errors import Transient
 
@@ -84,7 +91,7 @@ def abandon(root: Handle, place: str) -> None:
     """Remove it; absent already is success."""
     folder, _, name = place.partition("/")
     with suppress(FileNotFoundError):
-        handle = entered_only(root, folder)
+        handle = standing(root, folder)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=handle.fd)
         leave(root, folder)
@@ -96,16 +103,11 @@ def leave(root: Handle, folder: str) -> None:
         os.rmdir(folder, dir_fd=root.fd)
 
 
-def entered_only(root: Handle, folder: str) -> Handle:
-    """The group's directory, not made if it is not there."""
-    return Handle(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root.fd))
-
-
 @contextmanager
 def _opened(root: Handle, place: str) -> Iterator[tuple[Handle, str, int]]:
     folder, _, name = place.partition("/")
     try:
-        handle = entered_only(root, folder)
+        handle = standing(root, folder)
         fd = os.open(name, _WRITE, dir_fd=handle.fd)
     except FileNotFoundError:
         raise swept(place) from None

@@ -138,7 +138,7 @@ def entered(root: Handle, name: str, *, clear: bool) -> Handle:
             os.mkdir(name, PRIVATE, dir_fd=root.fd)
         except FileExistsError:
             existed = True
-    handle = Handle(os.open(name, ENTER, dir_fd=root.fd))
+    handle = standing(root, name)
     if existed:
         _require_ours(handle, name)
     if existed and clear:
@@ -150,13 +150,18 @@ def entered(root: Handle, name: str, *, clear: bool) -> Handle:
 
 def remove(root: Handle, name: str) -> None:
     """Remove a staging directory with all that is in it; absent already is success."""
+    if not root.has(name):
+        return
     with times_kept(root):
         try:
             os.unlink(name, dir_fd=root.fd)
-        except FileNotFoundError:
-            pass
         except (IsADirectoryError, PermissionError):  # the latter is what POSIX asks for
             _remove_tree(root, name)
+
+
+def standing(root: Handle, name: str) -> Handle:
+    """A staging directory, as OSError says if there is none."""
+    return Handle(os.open(name, ENTER, dir_fd=root.fd))
 
 
 def _remove_tree(root: Handle, name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from common.clock import Clock
 from common.digest import md5 as running_md5
@@ -61,8 +62,10 @@ class PosixTarget:
             return
         with ground.translated(f"sweeping {tokens}"):
             for token in ground.staging.others(ground.top(), tokens):
-                beside.clear(ground.top(), token, ground.tree)
-                ground.clear_away(staging.named(token))
+                name = staging.named(token)
+                with suppress(NotADirectoryError, FileNotFoundError):
+                    beside.clear(staging.standing(ground.top(), name), token, ground.tree)
+                ground.clear_away(name)
 
     def survey(self) -> Iterable[str]:
         """Nothing: looking is cheap."""

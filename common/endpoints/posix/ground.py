@@ -229,7 +229,8 @@ class Ground:
         parent, _, name = path.rpartition("/")
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
         top = self.top()
-        fd = os.open(name, flags, dir_fd=self.get(parent).fd) if path else os.dup(top.fd)
+        above = self.get(parent)
+        fd = os.open(name, flags, dir_fd=above.fd) if path else os.dup(top.fd)
         try:
             found = os.fstat(fd)
             mode = S_IMODE(found.st_mode)

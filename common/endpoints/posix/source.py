@@ -82,11 +82,11 @@ class PosixSource:
         if not path:
             return os.dup(self._tree().root.fd)
         parent, name = split(path)
-        directory = self._tree().get(parent).fd
+        directory = self._tree().get(parent)  # referred to: another lane may drop it meanwhile
         try:
-            return os.open(name, _READ | self._quiet, dir_fd=directory)
+            return os.open(name, _READ | self._quiet, dir_fd=directory.fd)
         except PermissionError:
-            return os.open(name, _READ, dir_fd=directory)
+            return os.open(name, _READ, dir_fd=directory.fd)
 
     def _as_listed(self, fd: int, item: Item) -> os.stat_result:
         """What was opened, if it is what was listed.

@@ -27,7 +27,7 @@ class Stager:
 
     def __init__(self, ground: Ground, writer: Writer) -> None:
         self._ground, self._writer = ground, writer
-        self._lock = Lock()
+        self._lock, self._settling = Lock(), Lock()
         self._serials = count(1)
         self._unsettled: list[str] = []  # files staged since the last settling
         self._bytes = 0  # staged since the last settling
@@ -84,9 +84,15 @@ class Stager:
         self._ground.fence()
         folder, name, _ = self._next()
         parent, old = split(to)
-        directory = self._ground.get(parent).fd
+        directory = self._ground.get(parent)
         try:
-            os.link(old, name, src_dir_fd=directory, dst_dir_fd=folder.fd, follow_symlinks=False)
+            os.link(
+                old,
+                name,
+                src_dir_fd=directory.fd,
+                dst_dir_fd=folder.fd,
+                follow_symlinks=False,
+            )
         except OSError as exc:
             if exc.errno in _NO_LINKS:
                 return None
@@ -105,6 +111,10 @@ class Stager:
         """
         if serial is not None and serial <= self._settled:
             return
+        with self._settling:  # whoever comes second finds it done, and not just begun
+            self._settle()
+
+    def _settle(self) -> None:
         with self._lock:
             names, self._unsettled = self._unsettled, []
             size, self._bytes = self._bytes, 0

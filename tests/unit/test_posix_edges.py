@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from common.clock import Clock
+from common.digest import md5
 from common.endpoints.place import Item, Type
 from common.endpoints.posix import kernel
 from common.endpoints.posix.directories import Directories, Handle
@@ -225,3 +227,26 @@ def test_handles_in_use_survive_being_dropped(here: Site) -> None:
     assert len(os.listdir("/proc/self/fd")) == before - 1
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
+
+
+def test_many_threads_at_once_put_everything_where_it_belongs(here: Site) -> None:
+    """Directories are dropped and opened again all the time while others work in them."""
+    target = here.target()
+    target._ground.tree = Directories(target._ground.top(), kept=4)
+    items = [
+        Item(f"{n % 13}/{n % 7}/{n}", Type.FILE, len(str(n)), 10**18, 0o644) for n in range(600)
+    ]
+
+    def carry(item: Item) -> None:
+        name = item.path.rpartition("/")[2].encode()
+        target.directory(ROOT._replace(path=item.path.rpartition("/")[0]))
+        assert target.look(item.path) is None
+        target.publish(target.stage(item, name, "", {}), None)
+        assert target.digest(item.path) == (md5(name).hexdigest(), len(name))
+
+    with ThreadPoolExecutor(8) as lanes:
+        list(lanes.map(carry, items))
+    target.finish()
+    target.close()
+    assert sum(len(files) for _, _, files in os.walk(here.new)) == 600
+    assert all((here.new / i.path).read_text() == i.path.rpartition("/")[2] for i in items)

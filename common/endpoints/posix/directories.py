@@ -48,6 +48,7 @@ class Handle:
             return False
         return (found.st_dev, found.st_ino) == identity
 
+    # A handle is used as a value, never as the number alone: `get(path).fd` would close it at once.
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         close(self.fd)
 

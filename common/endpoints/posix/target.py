@@ -75,7 +75,8 @@ class PosixTarget:
         """What is there now, without following links."""
         try:
             if not path:
-                return held_of(os.fstat(self._ground.get(path).fd))
+                root = self._ground.get(path)
+                return held_of(os.fstat(root.fd))
             parent, name = split(path)
             directory = self._ground.get(parent)
             found = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)

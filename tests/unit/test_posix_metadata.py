@@ -246,3 +246,16 @@ def test_only_the_last_directory_of_a_target_is_made(here: Site) -> None:
         prepare(Template.parse(f"{here.root}/absent/fresh"))
     with unprivileged(), pytest.raises(Denied):
         prepare(Template.parse(f"{here.root}/other"))
+
+
+def test_an_acl_that_a_directory_hands_down_does_not_get_onto_new_directories(
+    here: Site, target: PosixTarget
+) -> None:
+    if not acls_supported(here):
+        pytest.skip("this file system has no ACLs")
+    os.setxattr(here.new, DEFAULT, ACL)
+    target.directory(folder("a/b"))
+    target.seal(folder("a/b", 0o705))
+    for path in ("a", "a/b"):
+        assert os.listxattr(here.new / path) == []
+    assert (here.new / "a" / "b").stat().st_mode & 0o777 == 0o705

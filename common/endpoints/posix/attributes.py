@@ -13,6 +13,7 @@ import os
 import stat
 import time
 from collections import Counter
+from contextlib import suppress
 
 from common.endpoints.place import Attributes, Held, Item, Type
 from common.endpoints.posix.shape import held_of
@@ -20,6 +21,7 @@ from common.errors import Refused
 
 PREFIX = "xattr:"
 CARRIED = ("user.", "trusted.", "security.capability", "system.posix_acl_")
+INHERITED = "system.posix_acl_"
 _LEFT = ("trusted.overlay.",)  # belong to the mount, not to the file
 _SET_ID = 0o6000
 _UNKNOWN_MODE = {Type.FILE: 0o644, Type.DIRECTORY: 0o755}  # where the source has no modes
@@ -57,7 +59,7 @@ class Dresser:
     def __init__(self) -> None:
         self.privileged = os.geteuid() == 0
         self.lost: Counter[str] = Counter()
-        self._groups = frozenset(os.getgroups())
+        self._groups = frozenset((os.getegid(), *os.getgroups()))
         self._now = time.time_ns()  # access time: read by us, just now
 
     def owner(self, item: Item, uid: int, gid: int) -> tuple[int, int]:
@@ -152,6 +154,14 @@ class Dresser:
                 ) from exc
             else:
                 raise
+
+
+def bare(fd: int) -> None:
+    """Take off the ACLs that a directory inherited from the one it was made in."""
+    with suppress(OSError):
+        for name in os.listxattr(fd):
+            if name.startswith(INHERITED):
+                os.removexattr(fd, name)
 
 
 def right(fd: int, attributes: Attributes | None) -> bool:

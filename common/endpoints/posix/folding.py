@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
 
 from common.endpoints.posix.directories import Handle
 from common.errors import Refused
@@ -40,18 +39,18 @@ def require_spelled(directory: Handle, name: str, path: str) -> None:
 
 def _folds(directory: Handle, name: str) -> bool | None:
     """None if this name cannot tell."""
-    found = _identity(directory, name)
+    others = [other for other in _spellings(name) if other != name]
+    found = _identity(directory, name) if others else None
     if found is None:
-        return None
-    if any(_identity(directory, other) == found for other in _spellings(name)):
+        return directory.folds
+    if any(_identity(directory, other) == found for other in others):
         return True
     return directory.folds if name.swapcase() == name else False
 
 
-def _spellings(name: str) -> Iterator[str]:
+def _spellings(name: str) -> tuple[str, ...]:
     normal = unicodedata.normalize
-    others = (name.swapcase(), normal("NFC", name), normal("NFD", name))
-    yield from (other for other in others if other != name)
+    return name.swapcase(), normal("NFC", name), normal("NFD", name)
 
 
 def _identity(directory: Handle, name: str) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from stat import S_IMODE
 from threading import Lock
 
 from common.clock import Clock
-from common.endpoints.posix.attributes import Dresser
+from common.endpoints.posix.attributes import Dresser, bare
 from common.endpoints.posix.directories import Directories, Handle, checked, split
 from common.endpoints.posix.durability import Durability
 from common.endpoints.posix.folding import require_spelled
@@ -207,7 +207,10 @@ class Ground:
         if parent.names is not None:
             parent.names.add(name)
         assert self.tree is not None
-        return self.tree.enter(parent, name, path), made
+        handle = self.tree.enter(parent, name, path)
+        if made:
+            bare(handle.fd)
+        return handle, made
 
     def _standing(self, path: str, standing: set[str]) -> Handle:
         """The directory at `path`, reached again from the root wherever that was not seen yet."""

@@ -63,7 +63,11 @@ class Publisher:
             os.rename(staged.name, name, src_dir_fd=source, dst_dir_fd=parent.fd)
         if parent.names is not None:
             parent.names.add(name)
-        return held_of(os.stat(name, dir_fd=parent.fd, follow_symlinks=False), staged.item.link)
+        try:
+            found = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+        except FileNotFoundError as exc:
+            raise Transient(f"{staged.path!r}: removed as soon as it was published") from exc
+        return held_of(found, staged.item.link)
 
     def _mended(self, exc: OSError, staged: Staged, path: str) -> tuple[Handle, Staged]:
         """What to publish, and where, once what was in the way is out of it."""

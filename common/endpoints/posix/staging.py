@@ -17,6 +17,7 @@ from stat import S_IMODE
 from threading import Lock
 
 from common.endpoints.place import Held, Item
+from common.endpoints.posix.attributes import bare
 from common.endpoints.posix.directories import ENTER, Handle
 from common.endpoints.template import RESERVED, check_name
 from common.errors import Refused, Stale
@@ -24,7 +25,6 @@ from common.errors import Refused, Stale
 PRIVATE = 0o700
 _ATTEMPTS = 10  # at removing a directory into which somebody still writes
 _LENGTH = len(RESERVED) + 20  # with room for a number behind the token
-_INHERITED = "system.posix_acl_default"
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ def entered(root: Handle, name: str, *, clear: bool) -> Handle:
     if existed and clear:
         for left in os.listdir(handle.fd):
             os.unlink(left, dir_fd=handle.fd)
-    _inherit_nothing(handle)
+    bare(handle.fd)  # an ACL that the root hands down must not get onto what is staged
     return handle
 
 
@@ -200,10 +200,3 @@ def _require_ours(handle: Handle, name: str) -> None:
             f"{name} in the user's root is not ours alone",
             hint="remove it: nobody but convoy makes names like this",
         )
-
-
-def _inherit_nothing(handle: Handle) -> None:
-    """An ACL that the root hands down must not get onto what is staged."""
-    with suppress(OSError):
-        if _INHERITED in os.listxattr(handle.fd):
-            os.removexattr(handle.fd, _INHERITED)

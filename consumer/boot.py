@@ -10,14 +10,15 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
-from common.store.connect import connect
 
 from common import failpoints
 from common.clock import Clock
 from common.errors import Transient
 from common.model import Kind
+from common.pressure import Pressure
 from common.queue.broker import Broker, News
 from common.settings import Settings
+from common.store.connect import connect
 from common.store.consumers import Consumers
 from common.store.events import Events
 from common.store.failures import Failures
@@ -67,6 +68,7 @@ def crew(
         events=Events(store, clock),
         marks=Marks(store),
         heartbeat=heartbeat,
+        pressure=Pressure(broker),
         movers=movers,
         settings=settings,
         clock=clock,

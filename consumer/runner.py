@@ -10,9 +10,10 @@ from enum import StrEnum
 import structlog
 
 from common.clock import Clock
-from common.errors import Backpressure, ConvoyError, Missing, Permanent, Stale, Transient
+from common.errors import Backpressure, ConvoyError, Held, Missing, Permanent, Stale, Transient
 from common.failpoints import failpoint
 from common.model import Failure, Kind, Migration, Receipt, Unit
+from common.pressure import Pressure, declines
 from common.queue.messages import Message
 from common.settings import Settings
 from common.store.base import Store
@@ -33,6 +34,7 @@ class Outcome(StrEnum):
     MOVED = "moved"
     NOT_MINE = "not_mine"  # in other hands, at an end, or of another epoch
     WAITS = "waits"  # the migration is held
+    EASES = "eases"  # the other side cannot take more now
     LOST = "lost"  # the lease ended while we worked
     LATER = "later"
     QUARANTINED = "quarantined"
@@ -48,6 +50,7 @@ class Crew:
     events: Events
     marks: Marks
     heartbeat: Heartbeat
+    pressure: Pressure
     movers: Mapping[Kind, Mover]
     settings: Settings
     clock: Clock
@@ -64,6 +67,8 @@ def run(message: Message, crew: Crew) -> Outcome:
     migration = _migration(crew, message.migration)
     if migration is None or not workable(migration):
         return Outcome.WAITS
+    if declines(crew.pressure.level(migration.id), message.unit, int(crew.clock.wall())):
+        return Outcome.EASES
     unit = crew.units.claim(migration, message.unit, message.epoch, owner=crew.heartbeat.name)
     if unit is None:
         return Outcome.NOT_MINE
@@ -142,7 +147,10 @@ def _report(
 
 def _settle(unit: Unit, error: ConvoyError, crew: Crew, receipt: Receipt | None = None) -> Outcome:
     match error:
+        case Held():
+            crew.units.requeue(unit, after=error.retry_in, why=str(error), counts=False)
         case Backpressure():
+            crew.pressure.rise(unit.migration)
             crew.units.requeue(unit, after=error.retry_in, why=str(error), counts=False)
         case Transient() if unit.attempts < crew.settings.attempts:
             pause = backoff(crew.settings, unit.attempts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.clock import Clock
 from common.lifecycle.users import Event
 from common.model import Draft, Kind, Migration, Receipt, Unit
+from common.pressure import Pressure
 from common.queue.broker import Broker
 from common.settings import Settings
 from common.store.base import Store
@@ -89,6 +90,7 @@ class Ground:
 
     def heartbeat(self, settings: Settings, broker: Broker, name: str = "c01") -> Heartbeat:
         """A consumer's heartbeat, not started: tests beat by hand."""
+        self.broker = broker
         return Heartbeat(
             name,
             units=self.units,
@@ -108,7 +110,7 @@ class Ground:
     def crew_of(
         self, movers: Mapping[Kind, Mover], settings: Settings, heartbeat: Heartbeat
     ) -> Crew:
-        """A consumer with these movers."""
+        """A consumer with these movers, under no pressure."""
         return Crew(
             migrations=self.migrations,
             units=self.units,
@@ -116,6 +118,7 @@ class Ground:
             events=self.events,
             marks=self.marks,
             heartbeat=heartbeat,
+            pressure=Pressure(self.broker),
             movers=movers,
             settings=settings,
             clock=self.clock,

@@ -97,8 +97,8 @@ def lab(kind: Kind, tmp_path: Path) -> Lab:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_for(tmp_path / "home")
+def settings(tmp_path: Path, broker_url: str) -> Settings:
+    return settings_for(tmp_path / "home", broker_url=broker_url)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def again(ground: Ground, migration: Migration, draft: Draft, **options: object)
 
 
 def crew_of(ground: Ground, kind: Kind, settings: Settings) -> Crew:
-    heartbeat = ground.heartbeat(settings, Broker("redis://127.0.0.1:1/0"))
+    heartbeat = ground.heartbeat(settings, Broker(settings.broker()))
     return ground.crew_of(MOVERS, settings, heartbeat)
 
 

@@ -28,13 +28,13 @@ from tests.trees import differences, plant
 class World:
     """Two folders, a store, and a consumer that takes whatever is due, until nothing is."""
 
-    def __init__(self, root: Path, **settings: object) -> None:
+    def __init__(self, root: Path, broker: Broker, **settings: object) -> None:
         self.root, self.old, self.new = root, root / "old", root / "new"
         self.old.mkdir()
         self.new.mkdir()
         self.settings: Settings = settings_for(root / "home", attempts=2, **settings)
         self.store = SqliteStore(str(root / "state.db"))
-        self.ground = Ground(self.store)
+        self.ground, self.broker = Ground(self.store), broker
 
     def migrate(self, *users: str, **options: object) -> Migration:
         """One generation over these users, moved until nothing is due any more."""
@@ -51,7 +51,7 @@ class World:
 
     def work(self, migration: Migration) -> None:
         ground = self.ground
-        heartbeat = ground.heartbeat(self.settings, Broker("redis://127.0.0.1:1/0"))
+        heartbeat = ground.heartbeat(self.settings, self.broker)
         crew = ground.crew_of(MOVERS, self.settings, heartbeat)
         for _ in range(50):
             ground.turned.turn(self.settings.backoff_most)
@@ -88,17 +88,24 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+def broker(broker_url: str) -> Iterator[Broker]:
+    broker = Broker(broker_url)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, broker: Broker) -> Iterator[World]:
+    world = World(tmp_path, broker)
     yield world
     failpoints.disarm()
     world.store.close()
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[World]:
+def small(tmp_path: Path, broker: Broker) -> Iterator[World]:
     """A world in which users of more than 40 items or 8 MiB are huge."""
-    world = World(tmp_path, unit_items=40, unit_bytes=8 << 20, range_bytes=16 << 20)
+    world = World(tmp_path, broker, unit_items=40, unit_bytes=8 << 20, range_bytes=16 << 20)
     yield world
     failpoints.disarm()
     world.store.close()
@@ -207,11 +214,11 @@ def test_a_second_run_moves_nothing_by_any_check(world: World, check: str) -> No
     assert world.digest(first) == world.digest(second) != ""
 
 
-def test_the_digest_does_not_depend_on_how_the_work_was_cut(tmp_path: Path) -> None:
+def test_the_digest_does_not_depend_on_how_the_work_was_cut(tmp_path: Path, broker: Broker) -> None:
     digests = set()
     for name, most in (("a", 10_000), ("b", 30)):
         (tmp_path / name).mkdir()
-        world = World(tmp_path / name, unit_items=most)
+        world = World(tmp_path / name, broker, unit_items=most)
         crowd(world.old / "ann", 200)
         migration = world.migrate("ann")
         assert world.states(migration) == {"done"}

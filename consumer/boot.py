@@ -25,7 +25,7 @@ from common.store.failures import Failures
 from common.store.marks import Marks
 from common.store.migrations import Migrations
 from common.store.units import Units
-from common.throttle import Throttle
+from common.throttle import Throttles
 from consumer.heartbeat import Heartbeat
 from consumer.mover import Mover
 from consumer.registry import MOVERS
@@ -53,7 +53,7 @@ def crew(
         units=units,
         migrations=migrations,
         consumers=Consumers(store, clock),
-        throttle=lambda migration: Throttle(broker, migration, clock),
+        throttle=Throttles(broker, clock),
         settings=settings,
         clock=clock,
         leaving=leaving,

@@ -20,7 +20,7 @@ from common.store.failures import Failures
 from common.store.marks import Marks
 from common.store.migrations import Migrations
 from common.store.units import Units
-from common.throttle import Throttle
+from common.throttle import Throttles
 from consumer.heartbeat import Heartbeat
 from consumer.mover import Job, Mover, Reach
 from consumer.runner import Crew
@@ -96,7 +96,7 @@ class Ground:
             units=self.units,
             migrations=self.migrations,
             consumers=self.consumers,
-            throttle=lambda migration: Throttle(broker, migration, self.clock),
+            throttle=Throttles(broker, self.clock),
             settings=settings,
             clock=self.clock,
         )

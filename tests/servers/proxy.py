@@ -7,6 +7,7 @@ that are made while they are set.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -17,6 +18,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 PIECE = 64 * 1024
+GLANCE = 0.02  # seconds
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets
 
 
@@ -43,7 +45,7 @@ class Proxy:
 
     def __init__(self, upstream: tuple[str, int]) -> None:
         self._upstream = upstream
-        self._up, self._down, self._left = NONE, NONE, 0
+        self._up, self._down, self._spared, self._left = NONE, NONE, 0, 0
         self._closing = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -51,11 +53,15 @@ class Proxy:
         self.port = int(self._listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.connections = 0
+        self.sent = 0  # bytes that clients sent through us
         self._start(self._accept)
 
-    def set(self, *, up: Fault = NONE, down: Fault = NONE, times: int = 1 << 30) -> None:
-        """From now on the next `times` connections suffer these; those behind them nothing."""
-        self._up, self._down, self._left = up, down, times
+    def set(
+        self, *, up: Fault = NONE, down: Fault = NONE, after: int = 0, times: int = 1 << 30
+    ) -> None:
+        """From now on `after` connections are spared, the next `times` suffer these faults, and
+        those behind them nothing."""
+        self._up, self._down, self._spared, self._left = up, down, after, times
         size = up.buffer or 256 * 1024
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
@@ -81,8 +87,7 @@ class Proxy:
             except OSError:
                 return
             self.connections += 1
-            up, down = (self._up, self._down) if self._left > 0 else (NONE, NONE)
-            self._left -= 1
+            up, down = self._next()
             try:
                 far = socket.create_connection(self._upstream, 10)
             except OSError:
@@ -92,13 +97,22 @@ class Proxy:
                 sock.settimeout(None)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets.add(sock)
-            self._start(partial(self._pump, near, far, up))
+            self._start(partial(self._pump, near, far, up, counted=True))
             self._start(partial(self._pump, far, near, down))
 
-    def _pump(self, source: socket.socket, sink: socket.socket, fault: Fault) -> None:
+    def _next(self) -> tuple[Fault, Fault]:
+        if self._spared > 0:
+            self._spared -= 1
+            return NONE, NONE
+        self._left -= 1
+        return (self._up, self._down) if self._left >= 0 else (NONE, NONE)
+
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, fault: Fault, *, counted: bool = False
+    ) -> None:
         passed = 0
-        with suppress(OSError):
-            while data := source.recv(min(fault.piece, PIECE)):
+        with suppress(OSError, ValueError):  # ValueError: closed by the other direction
+            while data := self._receive(source, min(fault.piece, PIECE)):
                 if fault.latency and not passed:
                     self._closing.wait(fault.latency)
                 if fault.hush_after is not None:
@@ -107,6 +121,7 @@ class Proxy:
                 stop = end is not None and passed + len(data) >= end
                 sink.sendall(_flipped(data if end is None else data[: end - passed], passed, fault))
                 passed += len(data)
+                self.sent += len(data) if counted else 0
                 if stop:
                     self._end(source, sink, reset=fault.cut_after is not None)
                     return
@@ -114,7 +129,15 @@ class Proxy:
                     self._closing.wait(fault.pause)
                 if fault.stall_after is not None and passed >= fault.stall_after:
                     self._closing.wait()
-            sink.shutdown(socket.SHUT_WR)
+            if fault.hush_after is None:
+                sink.shutdown(socket.SHUT_WR)
+
+    def _receive(self, source: socket.socket, most: int) -> bytes:
+        """Never blocked in the kernel for long: what is read from cannot be reset."""
+        while not self._closing.is_set():
+            if select.select([source], [], [], GLANCE)[0]:
+                return source.recv(most)
+        return b""
 
     def _end(self, *pair: socket.socket, reset: bool) -> None:
         for sock in pair:

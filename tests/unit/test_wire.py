@@ -21,7 +21,7 @@ from common.errors import Backpressure, ConvoyError, Denied, Permanent, Refused,
 from tests.servers.proxy import Fault, before
 from tests.servers.scripted import HANG_UP, HUSH, Scripted, scripted
 
-SHORT = timedelta(seconds=0.4)
+SHORT = timedelta(seconds=1)
 LIMITS = Timeouts(connect=SHORT, first_byte=SHORT, idle_read=SHORT, idle_write=SHORT, pool=4)
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -204,7 +204,7 @@ def test_a_server_that_takes_nothing_is_given_up() -> None:
 
 def test_an_answer_that_drips_is_waited_for_however_long_it_takes() -> None:
     with scripted(HELLO) as server, before(server.url) as proxy:
-        proxy.set(down=Fault(piece=1, pause=0.03))  # 43 bytes: thrice the limit
+        proxy.set(down=Fault(piece=1, pause=0.06))  # 43 bytes: more than twice the limit
         wire = Wire(Origin.parse(proxy.url), LIMITS)
         assert wire.ask("GET", "/", {}).body == b"hello"
         wire.close()
@@ -212,7 +212,7 @@ def test_an_answer_that_drips_is_waited_for_however_long_it_takes() -> None:
 
 def test_a_body_that_is_taken_slowly_is_sent_however_long_it_takes() -> None:
     with scripted(HELLO) as server, before(server.url) as proxy:
-        proxy.set(up=Fault(piece=65536, pause=0.02, buffer=65536))
+        proxy.set(up=Fault(piece=65536, pause=0.03, buffer=65536))
         wire = Wire(Origin.parse(proxy.url), LIMITS)
         assert wire.ask("PUT", "/", {}, bytes(6 << 20)).body == b"hello"
         wire.close()

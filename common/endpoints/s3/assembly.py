@@ -16,11 +16,11 @@ from common.digest import md5
 from common.endpoints.place import Attributes, Held, Item, Type
 from common.endpoints.s3 import metadata, uploads
 from common.endpoints.s3.client import Client
-from common.endpoints.s3.errors import Unsupported
 from common.endpoints.s3.keys import key_for
 from common.endpoints.s3.ledger import Ledger, Note, noted
 from common.endpoints.s3.sending import Chunks, Room, Sender
 from common.endpoints.s3.uploads import Part
+from common.endpoints.wire.statuses import Unsupported
 from common.errors import (
     Backpressure,
     Changing,

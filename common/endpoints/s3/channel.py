@@ -1,31 +1,24 @@
 """Signed requests to one bucket: bounded, retried briefly, their errors translated.
 
-Knows no objects, only methods, keys and headers. What fails for a passing reason is tried a few
-times within seconds, except silence, which has used up a limit already. An answer says whether an
-earlier try may have had effect.
+Knows no objects, only methods, keys and headers.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import TypeVar
+from collections.abc import Mapping
 
 from common.endpoints.s3.account import Account
 from common.endpoints.s3.documents import records
 from common.endpoints.s3.errors import judged
 from common.endpoints.s3.location import Location
 from common.endpoints.s3.signer import EMPTY, UNSIGNED, Signer, encoded, query_string
-from common.endpoints.wire import Answer, Origin, Reply, Silent, Timeouts, Wire
-from common.errors import Backpressure, ConvoyError, Transient
+from common.endpoints.wire import Answer, Origin, Reply, Timeouts, Wire, retried
+from common.errors import ConvoyError, Transient
 from common.legible import legible
-from common.retry import brief
 
-PATIENCE = timedelta(seconds=2)  # a server that asks for a longer pause is obeyed by the caller
 MOST = 1 << 20  # bytes of an answer that says what went wrong
 _LATE = ("PUT", "POST")  # a copy or a completion may fail after it answered 200
-T = TypeVar("T")
 Body = bytes | bytearray | memoryview
 
 
@@ -59,27 +52,11 @@ class Channel:
         accept: tuple[int, ...] = (200,),
     ) -> Answer:
         """One request whose answer is read whole; any status but `accept` is an error."""
-        return self._retried(lambda: self._ask(method, key, query, headers, body, accept))
+        return retried(lambda: self._ask(method, key, query, headers, body, accept))
 
     def stream(self, key: str, headers: Mapping[str, str]) -> Reply:
         """A GET whose body is still to be read."""
-        return self._retried(lambda: self._open(key, headers))
-
-    def _retried(self, act: Callable[[], T]) -> T:
-        """The first try goes without tenacity, which costs as much as the request itself."""
-        try:
-            return act()
-        except (Transient, Backpressure) as exc:
-            if isinstance(exc, Silent) or _long(exc):
-                raise
-            first: list[Exception] = [exc]
-
-        def again() -> T:
-            if first:
-                raise first.pop()
-            return _marked(act())
-
-        return brief(but=(Silent,))(again)
+        return retried(lambda: self._open(key, headers))
 
     def _ask(
         self,
@@ -140,14 +117,3 @@ class Channel:
         chosen = self.location.path_style
         own = bool(self.location.endpoint) or "amazonaws.com" not in self._account.endpoint
         return chosen if chosen is not None else own or "." in self.location.bucket
-
-
-def _long(exc: Transient | Backpressure) -> bool:
-    return isinstance(exc, Backpressure) and exc.retry_in > PATIENCE
-
-
-def _marked(done: T) -> T:
-    """Say that an earlier try may have had effect."""
-    if isinstance(done, Answer):
-        return done._replace(again=True)
-    return done

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from common.endpoints.place import Attributes, Item, Type
+from common.endpoints.implied import implied
+from common.endpoints.place import Attributes, Item
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
-from common.endpoints.wire import Reply, Silent
+from common.endpoints.wire import Reply, Silent, resumed
 from common.errors import Changing, Missing, Transient
 
 WHOLE = 8 << 20  # bytes; what is not larger is asked for with the opening itself
-BREAKS = 4  # in a row, each after less than
-STRIDE = 1 << 20  # bytes
 _NONE: Attributes = MappingProxyType({})
 _COUNT = "x-amz-tagging-count"
 
@@ -53,18 +52,7 @@ class Content:
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[memoryview]:
         """The bytes from `start` to `end`."""
         end = self.item.size if end is None else min(end, self.item.size)
-        breaks, since = 0, start
-        while start < end:
-            try:
-                for chunk in self._begun(start, end):
-                    start += len(chunk)
-                    yield chunk
-            except Silent:
-                raise
-            except Transient:
-                breaks, since = (breaks + 1, since) if start - since < STRIDE else (1, start)
-                if breaks > BREAKS:
-                    raise
+        yield from resumed(lambda at: self._from(at, end), start, end)
 
     def unchanged(self) -> bool:
         """Every answer was of the version that was opened; objects do not change, they are
@@ -82,7 +70,7 @@ class Content:
 
     def _describe(self, headers: Mapping[str, str]) -> None:
         try:
-            self._check(headers)
+            self._check(headers, whole=True)
             tagged = headers.get(_COUNT, "0") != "0"
             tags = (self._client.tags(self._key) if tagged else None) or {}
         except BaseException:
@@ -103,43 +91,26 @@ class Content:
         if size.isdigit() and 0 < int(size) < self.item.size:
             self.attributes = {**self.attributes, "layout:part": size}
 
-    def _check(self, headers: Mapping[str, str], start: int | None = None) -> None:
-        """Is this answer of the version that we read, and from `start` on (None: all of it)?"""
+    def _check(self, headers: Mapping[str, str], *, whole: bool) -> None:
+        """Is this answer of the version that we read?"""
         version = metadata.unquoted(headers.get("etag", ""))
         if self.item.version and version != self.item.version:
             raise Changing(f"{self.item.path}: was replaced since it was listed")
         length = headers.get("content-length", str(self.item.size))
-        if start is None and length != str(self.item.size):
+        if whole and length != str(self.item.size):
             raise Changing(f"{self.item.path}: has another length than when it was listed")
-        if start is not None and _first(headers) > start:
-            raise Transient(f"{self.item.path}: the answer begins too late")
 
-    def _begun(self, start: int, end: int) -> Iterator[memoryview]:
-        """The bytes from `start` on; also of a server that sends more than was asked for."""
+    def _from(self, start: int, end: int) -> Reply:
         if self._reply and not start and end == self.item.size:
             reply, self._reply = self._reply, None
-        else:
-            reply = self._range(start, end)
-        behind = start - _first(reply.headers)
-        left = end - start
-        for chunk in reply.chunks():
-            skipped = min(behind, len(chunk))
-            behind -= skipped
-            piece = chunk[skipped : skipped + left]
-            left -= len(piece)
-            if piece:
-                yield piece
-            if not left:
-                break
-        reply.close()
-        if left:
-            raise Transient(f"{self.item.path}: the answer was shorter than the object")
+            return reply
+        return self._range(start, end)
 
     def _range(self, start: int, end: int | None) -> Reply:
         whole = start == 0 and end in (None, self.item.size)
         reply = self._client.get(self._key, start=start, end=None if whole else end)
         try:
-            self._check(reply.headers, start)
+            self._check(reply.headers, whole=False)
         except BaseException:
             reply.close()
             raise
@@ -150,16 +121,3 @@ class Content:
         if len(data) != self.item.size:
             raise Transient(f"{self.item.path}: {len(data)} bytes came, not {self.item.size}")
         return data
-
-
-def implied(item: Item) -> bool:
-    """Is this a directory that only the keys below it show?"""
-    known = item.mode >= 0 or item.mtime_ns != -1 or item.version
-    return item.type is Type.DIRECTORY and not known
-
-
-def _first(headers: Mapping[str, str]) -> int:
-    """Where in the object the answer begins; some servers send a range with status 200."""
-    unit, _, span = headers.get("content-range", "").partition(" ")
-    first = span.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() and len(first) < 19 else 0

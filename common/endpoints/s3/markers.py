@@ -11,10 +11,10 @@ import uuid
 from concurrent.futures import Executor, Future
 
 from common.digest import EMPTY
+from common.endpoints.implied import implied
 from common.endpoints.place import Attributes, Item
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
-from common.endpoints.s3.content import implied
 from common.endpoints.s3.index import Index
 from common.endpoints.s3.keys import key_for
 from common.endpoints.template import RESERVED

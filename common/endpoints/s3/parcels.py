@@ -14,8 +14,8 @@ from common.digest import md5 as digest_of
 from common.endpoints.place import Held
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
-from common.endpoints.s3.errors import Unsupported
 from common.endpoints.wire import Answer
+from common.endpoints.wire.statuses import Unsupported
 from common.errors import Corrupt, Missing, Occupied
 from common.legible import legible
 

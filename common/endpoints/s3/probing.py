@@ -17,8 +17,8 @@ from common.digest import EMPTY, md5
 from common.endpoints.place import Capabilities
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
-from common.endpoints.s3.errors import Unsupported
 from common.endpoints.template import RESERVED
+from common.endpoints.wire.statuses import Unsupported
 from common.errors import Corrupt, Missing, Permanent, Transient
 
 RIVALS = 12  # writers at once; a store that is not atomic lets several of them win,

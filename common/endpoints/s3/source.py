@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from common.endpoints.implied import Parents
 from common.endpoints.place import Item, Type
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import client
@@ -45,7 +46,9 @@ class S3Source:
                 if not begun and not _root(item):
                     yield Item("", Type.DIRECTORY)
                 begun = True
-                yield from parents.before(item)
+                if isinstance(item, Item):
+                    yield from parents.above(item)
+                yield item
         if not begun:
             raise Missing(f"{self._client.location}: there is no place {self._prefix!r}")
 
@@ -105,33 +108,6 @@ class S3Source:
         md5 = metadata.vouched(headers) if self._client.quirks.vouches is not False else ""
         item = Item(path, Type.FILE, entry.size, md5=md5, version=version)
         return metadata.described(item, headers) if entry.size > WHOLE else item
-
-
-class Parents:
-    """Shows the directories above an item that no key of their own shows."""
-
-    def __init__(self) -> None:
-        self._shown: list[str] = []  # the names of the directory we are in
-
-    def before(self, item: Item | Failure) -> Iterator[Item | Failure]:
-        """The item, and before it what it is in, unless that was shown."""
-        if isinstance(item, Failure):
-            yield item
-            return
-        names = item.path.split("/")
-        above = names[:-1]
-        if above != self._shown[: len(above)]:
-            yield from self._missing(above)
-        self._shown = names if item.type is Type.DIRECTORY and item.path else above
-        yield item
-
-    def _missing(self, above: list[str]) -> Iterator[Item]:
-        depth = 0
-        while depth < len(above) and self._shown[depth : depth + 1] == above[depth : depth + 1]:
-            depth += 1
-        for end in range(depth + 1, len(above) + 1):
-            if all(above[:end]):  # "a//b" is a key, but no directory has an empty name
-                yield Item("/".join(above[:end]), Type.DIRECTORY)
 
 
 def _root(item: Item | Failure) -> bool:

@@ -79,16 +79,18 @@ def share(
 ) -> list[Unit]:
     """At most `free` units: tenants in turn, within a tenant its migrations in turn.
 
-    `turn` moves the start, so that with few places nobody is always the last.
+    `turn` moves the start: the tenants' each time, their migrations' once every tenant was first,
+    so that even with a single place in each round everybody is first in the end.
     """
     tenants: dict[str, deque[str]] = defaultdict(deque)
     for migration in migrations:
         if due.get(migration.id):
             tenants[migration.tenant].append(migration.id)
-    for line in tenants.values():
-        line.rotate(-turn)
     order = deque(sorted(tenants))
-    order.rotate(-turn)
+    rounds, first = divmod(turn, len(order) or 1)
+    order.rotate(-first)
+    for line in tenants.values():
+        line.rotate(-rounds)
     chosen: list[Unit] = []
     while order and len(chosen) < free:
         tenant = order.popleft()

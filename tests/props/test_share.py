@@ -1,0 +1,103 @@
+"""Fairness of the dispatcher's choice, over every small fleet of tenants and migrations."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from common.lifecycle.units import State
+from common.model import Kind, Migration, Unit
+from producer.dispatcher import share
+
+MIGRATION = Migration(
+    id="m", kind=Kind.USERS, source="file:///a", target="file:///b", phase="moving", version=1,
+    generation=1, since=0, started=0, ended=None, tenant="", hold=None, options={}, limits={},
+    planned=0, cursor=None,
+)  # fmt: skip
+UNIT = Unit(
+    id="u", migration="m", generation=1, kind=Kind.USERS, job="user", key="k", group="",
+    after=(), wakes=False, state=State.QUEUED, epoch=1, attempts=0, owner="", beat=0,
+)  # fmt: skip
+# how many migrations each tenant has, and how many units of each are due
+SHAPES = [shape for n in (1, 2, 3) for shape in product((1, 2, 3), repeat=n)]
+TURNS = range(36)
+
+
+def fleet(shape: tuple[int, ...]) -> list[Migration]:
+    return [
+        replace(MIGRATION, id=f"{tenant}{number}", tenant=tenant)
+        for tenant, many in zip("abc", shape, strict=False)
+        for number in range(many)
+    ]
+
+
+def due(migrations: list[Migration], many: int) -> dict[str, deque[Unit]]:
+    return {
+        m.id: deque(replace(UNIT, id=f"{m.id}.{n}", migration=m.id) for n in range(many))
+        for m in migrations
+    }
+
+
+def chosen(migrations: list[Migration], many: int, free: int, turn: int) -> list[Unit]:
+    return share(migrations, due(migrations, many), free, turn)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_as_many_are_chosen_as_there_is_room_and_work_for(shape: tuple[int, ...]) -> None:
+    migrations = fleet(shape)
+    for many, free, turn in product((0, 1, 3), (0, 1, 2, 5, 99), TURNS):
+        units = chosen(migrations, many, free, turn)
+        assert len(units) == min(free, many * len(migrations))
+        assert len({unit.id for unit in units}) == len(units)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tenants_get_the_same_but_for_one_however_many_migrations_they_have(
+    shape: tuple[int, ...],
+) -> None:
+    migrations = fleet(shape)
+    for free, turn in product((1, 2, 3, 5), TURNS):
+        got = Counter(unit.migration[0] for unit in chosen(migrations, 9, free, turn))
+        shares = [got[tenant] for tenant in "abc"[: len(shape)]]
+        assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_migrations_of_a_tenant_get_the_same_but_for_one(shape: tuple[int, ...]) -> None:
+    migrations = fleet(shape)
+    for free, turn in product((1, 2, 3, 5), TURNS):
+        got = Counter(unit.migration for unit in chosen(migrations, 9, free, turn))
+        for tenant in "abc"[: len(shape)]:
+            shares = [got[m.id] for m in migrations if m.tenant == tenant]
+            assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("free", [1, 2, 3])
+def test_with_few_places_everybody_has_a_turn_after_a_while(
+    shape: tuple[int, ...], free: int
+) -> None:
+    migrations = fleet(shape)
+    got = Counter(unit.migration for turn in TURNS for unit in chosen(migrations, 9, free, turn))
+    assert set(got) == {m.id for m in migrations}
+    tenants = Counter(
+        {m.tenant: sum(got[o.id] for o in migrations if o.tenant == m.tenant) for m in migrations}
+    )
+    assert max(tenants.values()) - min(tenants.values()) <= len(shape)
+
+
+def test_the_longest_due_of_a_migration_goes_first() -> None:
+    units = chosen(fleet((1,)), 5, 3, 0)
+    assert [unit.id for unit in units] == ["a0.0", "a0.1", "a0.2"]
+
+
+def test_who_has_nothing_due_takes_no_place() -> None:
+    migrations = fleet((1, 1))
+    queues = due(migrations, 4)
+    queues["a0"].clear()
+    assert {unit.migration for unit in share(migrations, queues, 3, 0)} == {"b0"}
+    del queues["a0"]
+    assert len(share(migrations, queues, 9, 1)) == 1

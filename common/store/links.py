@@ -21,7 +21,7 @@ from common.store.sql import Row, Value, stored
 
 PATIENCE = 30.0  # seconds that a writer waits for other processes before it gives up
 _SETTINGS = (
-    "PRAGMA cache_size = -16000",  # KiB, per connection
+    "PRAGMA cache_size = -4000",  # KiB, per connection; more is no faster, the kernel caches too
     "PRAGMA wal_autocheckpoint = 4000",  # pages: bulk inserts rewrite the same index pages
     "PRAGMA journal_size_limit = 67108864",
 )

@@ -86,7 +86,7 @@ class Search:
     def _page(self, seqs: Sequence[int]) -> Iterator[Doc]:
         """The noted ones that still match, in the order in which they were noted."""
         text, values = among_rows(seqs) & self._where
-        text = f"SELECT seq, {self._body} FROM {self._layout.table} WHERE {text}"
+        text = f"SELECT seq, {self._body} FROM {self._layout.by_row} WHERE {text}"
         with self._links.link(f"find in {self._layout.table}") as link:
             rows = {row[0]: row for row in link.rows(text, values)}
         return (self._doc(rows[seq]) for seq in seqs if seq in rows)

@@ -40,7 +40,7 @@ class SqliteStore:
                 f"SQLite {sqlite3.sqlite_version} is too old",
                 hint=f"use a Python with SQLite {'.'.join(map(str, OLDEST))} or newer",
             )
-        _make_private(path)
+        path = _private(path)
         self._links = Links(path, durable=durable)
         self._layouts = {name: Layout(name, shape) for name, shape in shapes.items()}
         with self._links.link("opening") as link:
@@ -123,7 +123,7 @@ class Table:
         if not isinstance(where.get("id"), str):  # else there is at most one anyway
             one = f"seq = (SELECT seq FROM {self._table} WHERE {clause.text} LIMIT 1)"
             clause = Clause(one, clause.values)
-        update = self._layout.update(patch, clause)
+        update = self._layout.update(self._table, patch, clause)
         with self._links.link(f"change in {self._table}") as link:
             if upsert:
                 return self._upsert(link, update, where, patch)
@@ -167,7 +167,7 @@ class Table:
 
     def _change_these(self, seqs: Sequence[int], clause: Clause, patch: Patch) -> int:
         again = among_rows(seqs) & clause  # each may have changed since it was found
-        update = self._layout.update(patch, again)
+        update = self._layout.update(self._layout.by_row, patch, again)
         with self._links.link(f"change in {self._table}") as link:
             return link.patch(update.text, update.values, patch)[0]
 
@@ -206,19 +206,21 @@ class Table:
         return [(tuple(map(scalar, r[:n])), r[n], r[n + 1 :]) for r in rows if r[n]]
 
 
-def _make_private(path: str) -> None:
-    """Make the file and its directory for this user only; what is there stays as it is."""
+def _private(path: str) -> str:
+    """The file, whole path, made with its directory for this user only unless it is there."""
     if not path or path.startswith(":"):
         raise Refused(f"{path!r} is no path of a store", hint="use a file on a local disk")
+    path = os.path.abspath(path)  # whoever changes directory still means the same file
     try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         os.mknod(path, 0o600 | stat.S_IFREG)  # not opened: closing would drop SQLite's locks
     except FileExistsError:
-        return
+        return path
     except PermissionError as exc:
         raise Denied(f"{path} was not made: {exc.strerror}") from exc
     except OSError as exc:
         raise Transient(f"{path} was not made: {exc.strerror}", hint="look at the disk") from exc
+    return path
 
 
 def _prepare(link: Link, path: str, layouts: Sequence[Layout]) -> None:

@@ -151,7 +151,7 @@ def _described(url: str) -> Mongo:
         ferret = info.get("ferretdbVersion", "")
         return Mongo(f"FerretDB {ferret}" if ferret else "mongod", info["version"], _bare(url))
     version = importlib.metadata.version("nx-27017")
-    return Mongo("nx-27017", version, _bare(url), faults=NX_FAULTS, bulk=5_000)
+    return Mongo("nx-27017", version, _bare(url), faults=NX_FAULTS, bulk=4_000)
 
 
 def _bare(url: str) -> str:

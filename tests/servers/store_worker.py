@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.store.base import Doc, Store
-from tests.servers.stores import open_store
+from tests.servers.places import open_store
 
 ROOT = Path(__file__).parents[2]
 BATCH = 50

@@ -14,18 +14,9 @@ from typing import Any
 
 import pytest
 
-from common.store.base import Doc, Documents, Shape, Store
-from common.store.mongo import MongoStore
-from common.store.schema import SHAPES
-from common.store.sqlite import SqliteStore
-from tests.memory import MemoryStore
+from common.store.base import Doc, Documents, Store
 from tests.servers.mongo import Mongo
-
-OURS: Mapping[str, Shape] = {
-    **SHAPES,
-    "things": Shape(indexes=(("rank",), ("state", "rank"))),
-    "seats": Shape(unique=(("house", "number"),)),
-}
+from tests.servers.places import open_store
 
 
 @dataclass(frozen=True)
@@ -49,16 +40,6 @@ class Lab:
         """This test asks for what the server may be known to get wrong: then it ends here."""
         if what in self.faults:
             pytest.xfail(f"this server gets it wrong: {self.faults[what]}")
-
-
-def open_store(url: str, *, durable: bool = False) -> Store:
-    """The store at `url`, with the collections that only tests have."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "memory":
-        return MemoryStore(OURS)
-    if scheme == "sqlite":
-        return SqliteStore(rest, durable=durable, shapes=OURS)
-    return MongoStore(url, shapes=OURS)
 
 
 @pytest.fixture(params=["memory", "sqlite", "mongo"])

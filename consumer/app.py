@@ -7,7 +7,11 @@ hand is given back at its next item instead.
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from multiprocessing import Value
+from types import FrameType
 from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -52,13 +56,26 @@ def _man(**_: Any) -> None:
     crew()
 
 
-def _hand_over(how: str = "", **_: Any) -> None:
-    _leaving.value = how.lower() != "warm"
+def _watch_signals(**_: Any) -> None:
+    """Tell the child at once when the host goes down: Celery's own signal for it is sent only
+    after the grace time in which the child should hand over."""
+    remapped = os.environ.get("REMAP_SIGTERM") == "SIGQUIT"
+    for number in (signal.SIGQUIT, signal.SIGTERM) if remapped else (signal.SIGQUIT,):
+        signal.signal(number, _hand_over(signal.getsignal(number)))
+
+
+def _hand_over(then: Any) -> Callable[[int, FrameType | None], None]:
+    def handler(number: int, frame: FrameType | None) -> None:
+        _leaving.value = 1
+        if callable(then):
+            then(number, frame)
+
+    return handler
 
 
 # called, not used as decorators: Celery's signals are untyped
 signals.celeryd_init.connect(_remember_name)
 signals.setup_logging.connect(_log)
 signals.worker_process_init.connect(_man)
-signals.worker_shutting_down.connect(_hand_over)
+signals.worker_ready.connect(_watch_signals)
 tasks.register(app, crew)

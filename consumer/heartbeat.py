@@ -25,6 +25,7 @@ from common.store.units import Units
 from common.throttle import Throttle
 
 log = structlog.get_logger(__name__)
+GLANCE = 0.5  # seconds between two looks at whether the host is going down
 
 
 def over(migration: Migration) -> bool:
@@ -137,8 +138,17 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._over:
             self._beat()
-            self._wake.wait(self._settings.beat.total_seconds())
+            next_ = self._clock.tick() + self._settings.beat.total_seconds()
+            while (left := next_ - self._clock.tick()) > 0 and not self._wake.wait(
+                min(left, GLANCE)
+            ):
+                self._hand_over()
             self._wake.clear()
+
+    def _hand_over(self) -> None:
+        """A host that goes down does not wait for the next beat."""
+        if (held := self._held) and self._leaving():
+            held[0].end(Held("the host is going down", retry_in=timedelta(0)))
 
     def _beat(self) -> None:
         held = self._held
@@ -156,9 +166,8 @@ class Heartbeat:
         lease.renew()
         migration = self._migrations.get(unit.migration)
         lease.limit(migration)
-        if self._leaving():
-            lease.end(Held("the host is going down", retry_in=timedelta(0)))
-        elif migration.hold is Hold.PAUSED:
+        self._hand_over()
+        if migration.hold is Hold.PAUSED:
             lease.end(Held("paused", retry_in=timedelta(0)))
         elif migration.generation != claimed.generation or over(migration):
             lease.end(Held(f"the migration is {migration.phase} now", retry_in=timedelta(0)))

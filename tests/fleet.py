@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from common.store.connect import connect
-
 from common.model import Kind, Migration
 from common.settings import Settings
 from common.store.base import Store
+from common.store.connect import connect
 from common.store.events import Events
 from common.store.migrations import Migrations
 from common.store.units import Units
@@ -52,11 +51,17 @@ class Fleet:
         self.events = Events(self.store)
 
     def order(
-        self, old: Path | str, new: Path | str, users: list[str] | None = None, **options: object
+        self,
+        old: Path | str,
+        new: Path | str,
+        users: list[str] | None = None,
+        *,
+        limits: dict[str, str] | None = None,
+        **options: object,
     ) -> Migration:
         """Accept a migration of users between two folders or URLs."""
         intake = Intake(self.migrations, self.units, self.events, self.settings)
-        order = Order(str(old), str(new), kind=Kind.USERS, options=options)
+        order = Order(str(old), str(new), Kind.USERS, options=options, limits=limits or {})
         return intake.accept(order, users).migration
 
     def start(self, name: str) -> Child:
@@ -119,7 +124,10 @@ def fleet(
             "CONVOY_SWEEP": "200ms",
             "CONVOY_ATTEMPTS": "50",
             "PYTHONPATH": str(ROOT),
-            **{f"CONVOY_{name.upper()}": value for name, value in settings.items()},
+            **{
+                name.upper() if name == "remap_sigterm" else f"CONVOY_{name.upper()}": value
+                for name, value in settings.items()
+            },
         }
         fields = {k.removeprefix("CONVOY_").lower(): v for k, v in env.items() if "CONVOY_" in k}
         known = Settings.model_validate(fields)

@@ -82,6 +82,7 @@ class Copier:
         if item.size <= self._target.pace.whole:
             data = content.whole()
             self._lease.spend(bytes=len(data), requests=1)
+            self._lease.show(bytes=len(data))
             digest = md5(data).hexdigest()
             _vouched(item, digest)
             return self._target.stage(item, data, digest, content.attributes), digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 from common.lifecycle.units import State
@@ -36,10 +37,12 @@ FLEETS = [fleet(shape) for shape in SHAPES]
 
 
 def due(migrations: list[Migration], many: int) -> dict[str, deque[Unit]]:
-    return {
-        m.id: deque(replace(UNIT, id=f"{m.id}.{n}", migration=m.id) for n in range(many))
-        for m in migrations
-    }
+    return {m.id: deque(units(m.id)[:many]) for m in migrations}
+
+
+@cache
+def units(migration: str) -> list[Unit]:
+    return [replace(UNIT, id=f"{migration}.{n}", migration=migration) for n in range(9)]
 
 
 def chosen(migrations: list[Migration], many: int, free: int, turn: int) -> list[Unit]:
@@ -54,9 +57,9 @@ def tenants(migrations: list[Migration], got: Counter[str]) -> list[int]:
 
 def test_as_many_are_chosen_as_there_is_room_and_work_for() -> None:
     for migrations, many, free, turn in product(FLEETS, (0, 1, 3), (0, 1, 2, 5, 99), TURNS):
-        units = chosen(migrations, many, free, turn)
-        assert len(units) == min(free, many * len(migrations))
-        assert len({unit.id for unit in units}) == len(units)
+        got = chosen(migrations, many, free, turn)
+        assert len(got) == min(free, many * len(migrations))
+        assert len({unit.id for unit in got}) == len(got)
 
 
 def test_all_get_the_same_but_for_one_however_many_migrations_a_tenant_has() -> None:
@@ -78,8 +81,8 @@ def test_with_few_places_everybody_has_a_turn_after_a_while() -> None:
 
 
 def test_the_longest_due_of_a_migration_goes_first() -> None:
-    units = chosen(fleet((1,)), 5, 3, 0)
-    assert [unit.id for unit in units] == ["a0.0", "a0.1", "a0.2"]
+    got = chosen(fleet((1,)), 5, 3, 0)
+    assert [unit.id for unit in got] == ["a0.0", "a0.1", "a0.2"]
 
 
 def test_who_has_nothing_due_takes_no_place() -> None:

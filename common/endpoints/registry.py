@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from common.endpoints import posix, s3
+from common.endpoints import manifest, posix, s3
 from common.endpoints.place import Capabilities, Source, Target
 from common.endpoints.template import Template
 from common.errors import Refused
@@ -19,6 +19,8 @@ Writer = Callable[[Template, str, Settings, str], Target]
 SOURCES: Mapping[str, Reader] = {
     "file": lambda template, user, _: posix.PosixSource(template, user),
     "s3": s3.source,
+    "manifest+http": manifest.source,
+    "manifest+https": manifest.source,
 }
 TARGETS: Mapping[str, Writer] = {
     "file": lambda template, user, _, token: posix.PosixTarget(template, user, token),
@@ -31,6 +33,8 @@ USERS: Mapping[str, Callable[[Template, Settings], Iterator[str]]] = {
 CAPABILITIES: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
     "file": lambda template, _: posix.capabilities(template),
     "s3": s3.capabilities,
+    "manifest+http": manifest.capabilities,
+    "manifest+https": manifest.capabilities,
 }
 TRIED: Mapping[str, Callable[[Template, Settings], Capabilities]] = {
     "file": lambda template, _: posix.probe(template),  # only trying tells

@@ -24,12 +24,12 @@ __all__ = ["Location", "S3Source", "S3Target", "Traits", "client"]
 
 def source(template: Template, user: str, settings: Settings) -> S3Source:
     """A user's place to read from."""
-    return S3Source(_location(template), _prefix(template, user), limits=timeouts(settings))
+    return S3Source(_location(template), _prefix(template, user), limits=Timeouts.of(settings))
 
 
 def target(template: Template, user: str, settings: Settings, token: str) -> S3Target:
     """A user's place to write to."""
-    limits = timeouts(settings)
+    limits = Timeouts.of(settings)
     return S3Target(_location(template), _prefix(template, user), token=token, limits=limits)
 
 
@@ -54,19 +54,8 @@ def prepare(template: Template, settings: Settings) -> None:
     next(_client(template, settings).pages(_fixed(template), most=1))
 
 
-def timeouts(settings: Settings) -> Timeouts:
-    """The limits that the settings ask for."""
-    return Timeouts(
-        connect=settings.connect_limit,
-        first_byte=settings.first_byte_limit,
-        idle_read=settings.idle_limit,
-        idle_write=settings.idle_limit,
-        pool=settings.pool,
-    )
-
-
 def _client(template: Template, settings: Settings) -> Client:
-    return client(_location(template), timeouts(settings))
+    return client(_location(template), Timeouts.of(settings))
 
 
 def _location(template: Template) -> Location:

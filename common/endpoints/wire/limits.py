@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from common.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -16,3 +18,14 @@ class Timeouts:
     idle_read: timedelta = timedelta(seconds=60)  # between two bytes of an answer
     idle_write: timedelta = timedelta(seconds=60)  # while the other side takes nothing from us
     pool: int = 32  # connections to one host at once; more callers wait for one
+
+    @classmethod
+    def of(cls, settings: Settings) -> Timeouts:
+        """The limits that the settings ask for."""
+        return cls(
+            connect=settings.connect_limit,
+            first_byte=settings.first_byte_limit,
+            idle_read=settings.idle_limit,
+            idle_write=settings.idle_limit,
+            pool=settings.pool,
+        )

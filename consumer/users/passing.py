@@ -20,7 +20,7 @@ from common.failpoints import failpoint
 from common.model import Check, Failure
 from consumer.mover import Lease
 from consumer.users.copying import Copier, Work
-from consumer.users.judge import Verdict, judge
+from consumer.users.judge import Verdict, as_published, judge
 from consumer.users.manifest import Entry, Manifest
 from consumer.users.tally import Tally
 
@@ -59,7 +59,9 @@ class Pass:
         self.tally = Tally(user)
 
     def run(self, items: Iterable[Item | Failure]) -> None:
-        """Bring the target in line with `items`; directories must precede what is in them."""
+        """Bring the target in line with `items`; directories must precede what is in them.
+
+        Names become durable with the target's `finish`, which is the caller's."""
         with ExitStack() as stack:
             each: Each = map
             if self._target.pace.lanes > 1:
@@ -68,7 +70,6 @@ class Pass:
                 self._publish([work for work in each(self._prepare, batch) if work], each)
             for item in self._others:
                 self._attempt(item, self._further)
-            self._target.finish()
 
     def _batches(self, items: Iterable[Item | Failure]) -> Iterator[list[Item]]:
         pace = self._target.pace
@@ -143,13 +144,23 @@ class Pass:
         if not digest:
             proven = [entry.md5 for entry in ours if entry.md5 and entry.size == item.size]
             digest = held.md5 or item.md5 or (proven[-1] if proven else "")
-        adjusted = self._target.adjust(item, held, None)
+        adjusted = not self._known(item, held) and self._target.adjust(item, held, None)
+        if adjusted:
+            held = self._target.look(item.path) or held
         entry = self._entry(item, held, digest)
         now = bool(ours) and ours[-1].generation == self._policy.generation
         if not now:  # what was published before keeps its generation
             entry = entry._replace(generation=ours[-1].generation if ours else 0)
         self._manifest.note(item.path, entry)
         self._done(item, digest, moved=adjusted or now, content=now)
+
+    def _known(self, item: Item, held: Held) -> bool:
+        """Is all of it, times and modes included, as it was published? Where versions name
+        contents that is known without asking the target about each item."""
+        return self._target.pace.versions and any(
+            as_published(held, entry) and entry.source == item.version
+            for entry in self._manifest.ours(item.path)
+        )
 
     def _publish(self, works: list[Work], each: Each) -> None:
         if not works:

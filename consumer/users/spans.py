@@ -8,8 +8,9 @@ from consumer.mover import Reach
 from consumer.users.manifest import LINKS, Piece
 from consumer.users.places import places
 from consumer.users.scan import listed
+from consumer.users.sealing import Sealer
 from consumer.users.tally import Tally
-from consumer.users.whole import pass_over, seal
+from consumer.users.whole import pass_over
 
 
 def span(unit: Unit, reach: Reach) -> Receipt:
@@ -30,7 +31,8 @@ def close(unit: Unit, reach: Reach) -> Receipt:
                 tally.refuse(item)
             elif item.type is Type.OTHER:
                 tally.notice(f"{item.path}: device, socket or pipe, not carried")
-        seal((i for i in both.source.walk() if isinstance(i, Item)), both.target, reach)
+        sealer = Sealer(both.source, both.target, reach.lease)
+        sealer.seal(i for i in both.source.walk() if isinstance(i, Item))
         both.target.finish()
     _forget(unit, reach)
     return tally.receipt()

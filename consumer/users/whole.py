@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from common.endpoints.place import Item, Target, Type
+from common.endpoints.place import Item
 from common.model import Failure, Receipt, Unit
 from common.settings import Settings
 from consumer.mover import Reach
@@ -12,8 +12,7 @@ from consumer.users.manifest import Manifest, Piece
 from consumer.users.passing import Pass
 from consumer.users.places import Places, places, policy
 from consumer.users.scan import cut
-
-OPEN = 0o700  # what a directory must allow its owner while things are still put into it
+from consumer.users.sealing import Sealer
 
 
 def move(unit: Unit, reach: Reach) -> Receipt:
@@ -42,7 +41,15 @@ def pass_over(
         policy=policy(reach),
     )
     run.run(items)
-    seal((i for i in items if isinstance(i, Item)), both.target, reach)
+    sealer = Sealer(
+        both.source,
+        both.target,
+        reach.lease,
+        manifest=manifest,
+        generation=reach.migration.generation,
+    )
+    sealer.seal(i for i in items if isinstance(i, Item))
+    both.target.finish()
     manifest.keep()
     return run.tally.receipt()
 
@@ -57,23 +64,3 @@ def gather(items: Iterator[Item | Failure], settings: Settings) -> list[Item | F
         if len(kept) > settings.unit_items or size > settings.unit_bytes:
             return None
     return kept
-
-
-def seal(items: Iterable[Item], target: Target, reach: Reach) -> None:
-    """Set the directories' modes and times, after the last change below them.
-
-    Setting a directory does not touch its parent, so any order would do, but for those that lock
-    out even their owner: they come last, the deepest first.
-    """
-    closed = []
-    for item in items:
-        if item.type is not Type.DIRECTORY:
-            continue
-        reach.lease.still_mine()
-        if item.mode & OPEN != OPEN:
-            closed.append(item)
-        else:
-            target.seal(item)
-    for item in reversed(closed):
-        reach.lease.still_mine()
-        target.seal(item)

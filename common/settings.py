@@ -7,26 +7,47 @@ asked to stop after 18, stopped after 20, and redelivered by the broker after 30
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common import quantities
 from common.errors import Refused
 
-Span = Annotated[
-    timedelta, BeforeValidator(lambda v: quantities.span(v) if isinstance(v, str) else v)
-]
-Size = Annotated[int, BeforeValidator(lambda v: quantities.size(v) if isinstance(v, str) else v)]
+_PREFIX = "CONVOY_"
+
+
+def _read(parse: Callable[[str], object]) -> BeforeValidator:
+    """Text is read as people write it; anything else is left to pydantic."""
+
+    def read(value: object) -> object:
+        try:
+            return parse(value) if isinstance(value, str) else value
+        except Refused as error:
+            raise ValueError(f"{error}: {error.hint}") from None
+
+    return BeforeValidator(read)
+
+
+Pause = Annotated[timedelta, Field(ge=timedelta(0)), _read(quantities.span)]  # may be none at all
+Span = Annotated[timedelta, Field(gt=timedelta(0)), _read(quantities.span)]
+Size = Annotated[int, Field(ge=1), _read(quantities.size)]
 
 
 class Settings(BaseSettings):
-    """All settings; frozen."""
+    """All settings; frozen. Refused, naming every variable that is wrong and no secret."""
 
-    model_config = SettingsConfigDict(env_prefix="CONVOY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # they hold passwords
+    )
 
     broker_url: SecretStr | None = None  # redis://... ; both unset: the embedded default
     state_url: SecretStr | None = None  # mongodb://... or sqlite:///path
@@ -37,8 +58,8 @@ class Settings(BaseSettings):
     unit_hard_limit: Span = timedelta(minutes=20)
     visibility: Span = timedelta(minutes=30)
     attempts: int = Field(default=8, ge=1)
-    backoff: Span = timedelta(seconds=15)
-    backoff_most: Span = timedelta(minutes=10)
+    backoff: Pause = timedelta(seconds=15)
+    backoff_most: Pause = timedelta(minutes=10)
     resend: Span = timedelta(seconds=60)  # a published unit nobody claimed is published again
     window: int = Field(default=4, ge=1)  # messages in the queue per consumer
     window_least: int = Field(default=32, ge=1)  # ... but never fewer than this
@@ -54,6 +75,13 @@ class Settings(BaseSettings):
     pool: int = Field(default=32, ge=1)  # connections kept per host
 
     failpoints: str = ""  # for the fault tests only: "name=kill:3,name=fail"
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong = "; ".join(map(_complaint, error.errors(include_input=False)))
+            raise Refused(wrong, hint="mend or unset it; see docs/settings.md") from error
 
     @property
     def beat(self) -> timedelta:
@@ -78,6 +106,11 @@ class Settings(BaseSettings):
     def state(self) -> str:
         """The store's URL, with its password: hand it on, never print it."""
         return _given(self.state_url, "CONVOY_STATE_URL", "CONVOY_BROKER_URL")
+
+
+def _complaint(error: Any) -> str:
+    name = "".join(f"{_PREFIX}{part}".upper() + ": " for part in error["loc"])
+    return name + str(error["msg"]).removeprefix("Value error, ")
 
 
 def _given(url: SecretStr | None, name: str, other: str) -> str:

@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from common.errors import Transient
+from common.errors import Refused, Transient
 
 _ARMED: dict[str, Callable[[], None]] = {}
 
@@ -23,12 +23,15 @@ def failpoint(name: str) -> None:
 
 
 def arm(name: str, action: str | Callable[[], None]) -> None:
-    """Arm `name` with `kill`, `fail`, `kill:N`, `fail:N` or a function of the test's own."""
+    """Arm `name` with `kill`, `fail` or `stop` (`kill:N`: at the N-th pass), or a function."""
     if callable(action):
         _ARMED[name] = action
         return
     verb, _, nth = action.partition(":")
-    _ARMED[name] = _nth({"kill": _kill, "fail": _fail, "stop": _stop}[verb], int(nth or 1))
+    acts = {"kill": _kill, "fail": _fail, "stop": _stop}
+    if verb not in acts or not (nth or "1").isdecimal() or nth == "0":
+        raise Refused(f"failpoint {name}: no action {action!r}", hint="write kill, kill:3 or fail")
+    _ARMED[name] = _nth(acts[verb], int(nth or 1))
 
 
 def disarm() -> None:

@@ -108,7 +108,7 @@ def test_a_mount_below_a_users_root_is_written_to_as_well(here: Site) -> None:
     assert done.stderr.split() == ["d", "file", "link", "/etc/passwd"]
 
 
-@pytest.mark.parametrize("call", ["syncfs", "pwritev2", "fsync"])
+@pytest.mark.parametrize("call", ["syncfs", "pwrite64", "fsync"])
 def test_a_disk_that_reports_an_error_is_tried_again_and_nothing_is_shown(
     here: Site, call: str
 ) -> None:

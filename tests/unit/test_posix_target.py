@@ -414,17 +414,24 @@ def test_a_stream_that_breaks_leaves_nothing_behind(here: Site, target: PosixTar
 def test_what_reads_back_different_is_corrupt(
     here: Site, target: PosixTarget, monkeypatch: pytest.MonkeyPatch, large: bool
 ) -> None:
-    real = kernel.Once.write
+    one, many = os.pwrite, os.pwritev
 
-    def flips(self: kernel.Once, fd: int, data: bytes, at: int) -> int:
-        return real(self, fd, bytes([data[0] ^ 1]) + bytes(data[1:]), at)
+    def flipped(data: bytes) -> bytes:
+        return bytes([data[0] ^ 1]) + bytes(data[1:])
+
+    def pwrite(fd: int, data: bytes, at: int) -> int:
+        return one(fd, flipped(data), at)
+
+    def pwritev(fd: int, buffers: list[bytes], at: int, flags: int = 0) -> int:
+        return many(fd, [flipped(data) for data in buffers], at, flags)
 
     def staged(data: bytes) -> Staged:
         if large:
             return target.stream(file("f", data), iter([data]), md5(), {})
         return target.stage(file("f", data), data, "", {})
 
-    monkeypatch.setattr(kernel.Once, "write", flips)
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwritev", pwritev)
     with pytest.raises(Corrupt, match="'f'"):
         staged(b"x" * 1000)
     assert visible(here.new / ".convoy-unit.1") == []

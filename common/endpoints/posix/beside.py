@@ -11,11 +11,12 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 
+from common.digest import md5
 from common.endpoints.place import Type
 from common.endpoints.posix import attributes as xattrs
 from common.endpoints.posix.attributes import Dresser
-from common.endpoints.posix.content import BLOCK
 from common.endpoints.posix.directories import Directories, Handle
+from common.endpoints.posix.reading import chunks
 from common.endpoints.posix.staging import Staged
 from common.endpoints.posix.writing import Writer
 from common.endpoints.template import RESERVED
@@ -77,10 +78,7 @@ def _copy(staged: Staged, parent: Handle, name: str, dresser: Dresser, writer: W
     try:
         target = os.open(name, _MAKE, 0o600, dir_fd=parent.fd)
         try:
-            at = 0
-            while data := os.pread(source, BLOCK, at):
-                writer.all(target, data, at)
-                at += len(data)
+            writer.pour(target, chunks(source), md5(), start=0, fresh=True)
             born = os.fstat(target)
             attributes = xattrs.read(source)
             dresser.dress(target, staged.item, attributes, (born.st_uid, born.st_gid))

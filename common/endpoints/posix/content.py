@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from common.endpoints.place import ZEROS, Attributes, Item
 from common.endpoints.posix import attributes as xattrs
-from common.endpoints.posix.kernel import Once
+from common.endpoints.posix.kernel import Passing
 from common.endpoints.posix.shape import version_of
 from common.endpoints.posix.translation import ours
 from common.errors import Changing
@@ -20,9 +20,9 @@ SEQUENTIAL = 8 << 20  # bytes from which the kernel is told to read far ahead
 class FileContent:
     """An open file, or a directory (which has attributes only)."""
 
-    def __init__(self, fd: int, item: Item, seen: os.stat_result, once: Once) -> None:
+    def __init__(self, fd: int, item: Item, seen: os.stat_result, passing: Passing) -> None:
         self.item = item
-        self._fd, self._seen, self._once = fd, seen, once
+        self._fd, self._seen, self._passing = fd, seen, passing
         self.attributes: Attributes = xattrs.read(fd)
 
     def __enter__(self) -> FileContent:
@@ -36,9 +36,9 @@ class FileContent:
         size = self.item.size
         data = bytearray(size + 1)
         try:
-            done = count = self._once.read(self._fd, data, 0)
+            done = count = self._passing.read(self._fd, data, 0)
             while count > 0 and done < size:
-                count = self._once.read(self._fd, memoryview(data)[done:], done)
+                count = self._passing.read(self._fd, memoryview(data)[done:], done)
                 done += count
         except OSError as exc:
             raise self._failed(exc) from exc
@@ -71,7 +71,7 @@ class FileContent:
     def _data(self, at: int, until: int, block: memoryview) -> Iterator[memoryview]:
         while at < until:
             chunk = block[: min(len(block), until - at)]
-            count = self._once.read(self._fd, chunk, at)
+            count = self._passing.read(self._fd, chunk, at)
             if not count:
                 raise self._changed()
             yield chunk[:count]

@@ -24,18 +24,13 @@ if _renameat2 is not None:
     )
 
 
-class Once:
+class Passing:
     """Reads and writes of what is needed just once: where the kernel can, none of it stays in
     the page cache, where it would push out what the machine needs (and where finding room for it
     costs more than the write). What others have in the cache stays there."""
 
     def __init__(self) -> None:
         self._flags = DONTCACHE
-
-    @property
-    def stays(self) -> bool:
-        """Does it stay in the cache after all?"""
-        return not self._flags
 
     def read(self, fd: int, into: memoryview | bytearray, at: int) -> int:
         """As `os.preadv`."""

@@ -11,7 +11,7 @@ from common.clock import Clock
 from common.endpoints.place import Item, Type
 from common.endpoints.posix.content import FileContent
 from common.endpoints.posix.directories import Directories, split
-from common.endpoints.posix.kernel import Once
+from common.endpoints.posix.kernel import Passing
 from common.endpoints.posix.root import Root
 from common.endpoints.posix.shape import version_of
 from common.endpoints.posix.translation import ours
@@ -31,7 +31,7 @@ class PosixSource:
     def __init__(self, template: Template, user: str, *, clock: Clock | None = None) -> None:
         self._quiet = os.O_NOATIME if os.geteuid() == 0 else 0  # only owners and root may ask it
         self._root = Root(template, user, flags=self._quiet)
-        self._clock, self._once = clock or Clock(), Once()
+        self._clock, self._passing = clock or Clock(), Passing()
         self._found: Directories | None = None
 
     def walk(self) -> Iterator[Item | Failure]:
@@ -59,7 +59,7 @@ class PosixSource:
                 raise Changing(f"{item.path!r}: something else took its place") from exc
             raise ours(exc, f"opening {item.path!r}") from exc
         try:
-            return FileContent(fd, item, self._as_listed(fd, item), self._once)
+            return FileContent(fd, item, self._as_listed(fd, item), self._passing)
         except BaseException as exc:
             os.close(fd)
             if isinstance(exc, OSError):

@@ -15,7 +15,7 @@ from common.endpoints.posix.directories import Handle, split
 from common.endpoints.posix.ground import Ground
 from common.endpoints.posix.shape import held_of
 from common.endpoints.posix.staging import Staged, swept
-from common.endpoints.posix.writing import Chunk, Writer
+from common.endpoints.posix.writing import Chunk, Writer, write_small, write_sparse
 from common.errors import Changing, ConvoyError, Corrupt, Occupied
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -125,9 +125,8 @@ class Stager:
         try:
             folder = ground.folder().fd
             ground.durability.settle(folder, names, size)
-            if self._writer.once.stays:
-                for name in names:
-                    kernel.forget(folder, name)
+            for name in names:
+                kernel.forget(folder, name)
         except FileNotFoundError as exc:
             raise swept(ground.staging.name) from exc
         except OSError as exc:
@@ -154,10 +153,7 @@ class Stager:
     ) -> Staged:
         fd = os.open(name, _CREATE, 0o600, dir_fd=folder.fd)
         try:
-            if item.sparse:
-                self._writer.sparse(fd, data)
-            else:
-                self._writer.all(fd, data, 0)
+            (write_sparse if item.sparse else write_small)(fd, data)
             held = self._ground.dresser.dress(fd, item, attributes, self._ground.staging.born)
         finally:
             os.close(fd)

@@ -26,7 +26,7 @@ class Writer:
     """Writes files of one place, one at a time in each thread."""
 
     def __init__(self) -> None:
-        self.once = kernel.Once()
+        self._passing = kernel.Passing()
         self._digester = ThreadPoolExecutor(1, "digest")
 
     def close(self) -> None:
@@ -52,33 +52,55 @@ class Writer:
             at += len(chunk)
         return at
 
-    def all(self, fd: int, data: Chunk, at: int) -> None:
-        """Write all of `data` at `at` and read it back. Corrupt if it differs."""
-        done = self.once.write(fd, data, at)
-        while done < len(data):
-            done += self.once.write(fd, memoryview(data)[done:], at + done)
-        if not self.same(fd, data, at):
-            raise Corrupt(f"{len(data)} bytes at {at} read back different from what was written")
-
-    def sparse(self, fd: int, data: bytes) -> None:
-        """Write `data` into an empty file, leaving runs of zeros out."""
-        for at in range(0, len(data), _GRAIN):
-            piece = data[at : at + _GRAIN]
-            if piece.count(0) != len(piece):
-                self.all(fd, piece, at)
-        os.ftruncate(fd, len(data))
-
-    def same(self, fd: int, data: Chunk, at: int) -> bool:
-        """Does the file hold `data` at `at`? A bytearray compares with any buffer at once."""
-        back = bytearray(len(data))
-        done = self.once.read(fd, back, at)
-        while 0 < done < len(back):
-            count = self.once.read(fd, memoryview(back)[done:], at + done)
-            if not count:
-                return False
-            done += count
-        return back == data
-
     def _put(self, fd: int, chunk: Chunk, at: int, fresh: bool) -> None:
-        if not (is_hole(chunk) and (fresh or self.same(fd, chunk, at))):
-            self.all(fd, chunk, at)
+        if is_hole(chunk) and (fresh or self._same(fd, chunk, at)):
+            return
+        done = self._passing.write(fd, chunk, at)
+        while done < len(chunk):
+            done += self._passing.write(fd, memoryview(chunk)[done:], at + done)
+        if not self._same(fd, chunk, at):
+            raise _differs(len(chunk), at)
+
+    def _same(self, fd: int, chunk: Chunk, at: int) -> bool:
+        """Does the file hold `chunk` at `at`? A bytearray compares with any buffer at once."""
+        back = bytearray(len(chunk))
+        done = count = self._passing.read(fd, back, at)
+        while count > 0 and done < len(back):
+            count = self._passing.read(fd, memoryview(back)[done:], at + done)
+            done += count
+        return back == chunk
+
+
+def write_small(fd: int, data: bytes) -> None:
+    """Write an empty file at once and read it back. Corrupt if it differs.
+
+    It goes through the page cache, where the kernel gathers small files before it writes them
+    out; `kernel.forget` takes it from there once it is durable.
+    """
+    _write(fd, data, 0)
+    _require_same(fd, data)
+
+
+def write_sparse(fd: int, data: bytes) -> None:
+    """As `write_small`, but leave runs of zeros out."""
+    for at in range(0, len(data), _GRAIN):
+        piece = data[at : at + _GRAIN]
+        if piece.count(0) != len(piece):
+            _write(fd, piece, at)
+    os.ftruncate(fd, len(data))
+    _require_same(fd, data)
+
+
+def _write(fd: int, data: bytes, at: int) -> None:
+    done = os.pwrite(fd, data, at)
+    while done < len(data):
+        done += os.pwrite(fd, memoryview(data)[done:], at + done)
+
+
+def _require_same(fd: int, data: bytes) -> None:
+    if os.pread(fd, len(data) + 1, 0) != data:
+        raise _differs(len(data), 0)
+
+
+def _differs(size: int, at: int) -> Corrupt:
+    return Corrupt(f"{size} bytes at {at} read back different from what was written")

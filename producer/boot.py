@@ -11,7 +11,6 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-from common.store.connect import connect
 
 from common.clock import Clock
 from common.errors import ConvoyError, Transient
@@ -21,6 +20,7 @@ from common.queue.broker import Broker
 from common.queue.messages import Outbox
 from common.settings import Settings
 from common.store.base import Store
+from common.store.connect import connect
 from common.store.consumers import Consumers
 from common.store.events import Events
 from common.store.leaders import Leadership
@@ -31,7 +31,9 @@ from producer.dispatcher import Dispatcher
 from producer.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
-BUSY, IDLE = 0.005, 0.1  # seconds between rounds of the dispatcher
+BUSY, IDLE = 0.005, 0.1  # seconds between rounds of the dispatcher, right after work and later
+GLANCE = 0.1  # seconds, at least, between two looks at everything
+SHARE = 19  # of our time goes to other things for each one that looking takes
 
 
 @dataclass(slots=True)
@@ -63,14 +65,19 @@ class Producer:
             log.warning("producer.unresigned", why=str(error))
 
     def _term(self, crew: Crew) -> None:
-        """Lead for one beat: sweep and advance once a second, dispatch in between."""
-        renew = self.clock.tick() + self.settings.beat.total_seconds()
-        while not self.stop.is_set() and self.clock.tick() < renew:
-            look = self.clock.tick() + min(self.settings.sweep, self.settings.beat).total_seconds()
+        """Lead for one beat: sweep and advance at least once a second, dispatch in between."""
+        tick = self.clock.tick
+        most = min(self.settings.sweep, self.settings.beat).total_seconds()
+        renew = tick() + self.settings.beat.total_seconds()
+        pause = BUSY
+        while not self.stop.is_set() and tick() < renew:
+            began = tick()
             active = crew.look()
-            while not self.stop.is_set() and self.clock.tick() < look:
+            look = tick() + min(most, max(GLANCE, (tick() - began) * SHARE))
+            while not self.stop.is_set() and tick() < look:
                 published = crew.dispatcher.round(active, consumers=crew.consumers)
-                self.stop.wait(BUSY if published else IDLE / 4)
+                pause = BUSY if published else min(pause * 2, IDLE)
+                self.stop.wait(pause)
 
 
 @dataclass(slots=True)

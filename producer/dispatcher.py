@@ -46,7 +46,7 @@ class Dispatcher:
     def _fill(self, queue: str, migrations: list[Migration], consumers: int) -> int:
         window = max(self.settings.window * consumers, self.settings.window_least)
         free = window - self.broker.depth(queue)
-        if free <= 0:
+        if free < max(1, window // 2):  # a few big helpings cost less than many small ones
             return 0
         due = {m.id: deque(self._due(m, free)) for m in migrations}
         chosen = share(migrations, due, free, self._turn)

@@ -50,7 +50,8 @@ def safety(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_protocol": 2,
         "task_default_queue": "users",
-        "worker_send_task_events": True,  # Flower lives on these
+        # half the cost of a message; Flower switches them on while it runs
+        "worker_send_task_events": False,
         "task_send_sent_event": False,
         "control_queue_ttl": 300.0,  # reply queues leak without a time to live
         "control_queue_expires": 300.0,

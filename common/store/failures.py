@@ -25,7 +25,8 @@ class Failures:
         """Keep exactly these for the unit; what an earlier epoch found is forgotten."""
         for first in range(0, len(failures), PIECE):
             self._documents.insert(_piece(unit, first, failures[first : first + PIECE]))
-        self._documents.remove({"unit": unit.id, "epoch": below(unit.epoch)})
+        if unit.epoch > 1:  # else nobody has looked before
+            self._documents.remove({"unit": unit.id, "epoch": below(unit.epoch)})
 
     def of(self, migration: Migration) -> Iterator[tuple[str, str, Failure]]:
         """(unit, key, failure) of the present generation, streamed."""

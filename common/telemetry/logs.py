@@ -8,6 +8,8 @@ import sys
 
 import structlog
 
+from common.errors import Refused
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -17,7 +19,9 @@ _SHARED: list[structlog.typing.Processor] = [
 
 def configure(*, level: str | None = None) -> None:
     """Render our own and every library's records alike; level from CONVOY_LOG (INFO)."""
-    threshold = (level or os.environ.get("CONVOY_LOG") or "INFO").upper()
+    threshold = level or os.environ.get("CONVOY_LOG") or "INFO"
+    if threshold.upper() not in logging.getLevelNamesMapping():
+        raise Refused(f"CONVOY_LOG: {threshold!r} is no level", hint="write DEBUG, INFO or WARNING")
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -37,6 +41,6 @@ def configure(*, level: str | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(threshold)
+    root.setLevel(threshold.upper())
     for chatty in ("celery", "kombu", "amqp"):  # they tell of every message; units tell of theirs
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from common.endpoints.place import Attributes, Item, Source, Target, Type
-from common.errors import Changing, Denied, Missing
+from common.errors import Changing, Denied, Missing, Permanent
 from consumer.mover import Lease
 from consumer.users.manifest import Entry, Manifest
+from consumer.users.tally import Tally
 
 OPEN = 0o700  # what a directory must allow its owner while things are still put into it
 
@@ -24,15 +25,17 @@ class Sealer:
         source: Source,
         target: Target,
         lease: Lease,
+        tally: Tally,
         *,
         manifest: Manifest | None = None,
         generation: int = 0,
     ) -> None:
-        self._source, self._target, self._lease = source, target, lease
+        self._source, self._target, self._lease, self._tally = source, target, lease, tally
         self._manifest, self._generation = manifest, generation
 
     def seal(self, items: Iterable[Item]) -> None:
-        """Set modes, owners, times and attributes of all directories among `items`."""
+        """Set modes, owners, times and attributes of all directories among `items`; one that
+        cannot be set is noted by name."""
         closed = []
         for item in items:
             if item.type is not Type.DIRECTORY:
@@ -46,8 +49,13 @@ class Sealer:
 
     def _seal(self, item: Item) -> None:
         self._lease.still_mine()
-        if self._known(item):
-            return
+        try:
+            if not self._known(item):
+                self._set(item)
+        except Permanent as error:
+            self._tally.fail(item.path, error)
+
+    def _set(self, item: Item) -> None:
         self._target.seal(item, self._attributes(item))
         if self._manifest is not None and self._remembers(item):
             entry = Entry(

@@ -31,7 +31,7 @@ def close(unit: Unit, reach: Reach) -> Receipt:
                 tally.refuse(item)
             elif item.type is Type.OTHER:
                 tally.notice(f"{item.path}: device, socket or pipe, not carried")
-        sealer = Sealer(both.source, both.target, reach.lease)
+        sealer = Sealer(both.source, both.target, reach.lease, tally)
         sealer.seal(i for i in both.source.walk() if isinstance(i, Item))
         both.target.finish()
     _forget(unit, reach)

@@ -18,7 +18,7 @@ class Tally:
         self._sum = Sum()
         self._items = self._moved = self._skipped = self._mended = 0
         self._bytes = self._bytes_moved = 0
-        self._failures: list[Failure] = []
+        self._failures: dict[str, Failure] = {}  # by item; the first reason is the cause
         self._again: list[Failure] = []
         self._notices: list[str] = []
 
@@ -44,12 +44,12 @@ class Tally:
     def fail(self, item: str, error: Exception) -> None:
         """This item did not arrive, and trying again cannot help."""
         with self._lock:
-            self._failures.append(_failure(item, error))
+            self._failures.setdefault(item, _failure(item, error))
 
     def refuse(self, failure: Failure) -> None:
         """The endpoint refused this item by name."""
         with self._lock:
-            self._failures.append(failure)
+            self._failures.setdefault(failure.item, failure)
 
     def retry(self, item: str, error: Exception) -> int:
         """This item did not arrive for a passing reason; how many such items there are now."""
@@ -93,7 +93,7 @@ class Tally:
         return Receipt(
             counts=counts,
             digest="" if failed else self._sum.hex(),
-            failures=(*self._failures, *self._again),
+            failures=(*self._failures.values(), *self._again),
             notices=tuple(self._notices),
             again=again,
         )

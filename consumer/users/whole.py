@@ -45,6 +45,7 @@ def pass_over(
         both.source,
         both.target,
         reach.lease,
+        run.tally,
         manifest=manifest,
         generation=reach.migration.generation,
     )

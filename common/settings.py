@@ -7,6 +7,7 @@ asked to stop after 18, stopped after 20, and redelivered by the broker after 30
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = None  # redis://... ; both unset: the embedded default
     state_url: SecretStr | None = None  # mongodb://... or sqlite:///path
     home: Path = Field(default_factory=lambda: Path.home() / ".local/state/convoy")
+    host: str = ""  # the name of this machine in the names of its consumers; "": its host name
 
     lease: Span = timedelta(seconds=60)
     unit_soft_limit: Span = timedelta(minutes=18)
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
         except ValidationError as error:
             wrong = "; ".join(map(_complaint, error.errors(include_input=False)))
             raise Refused(wrong, hint="mend or unset it; see docs/settings.md") from error
+
+    @property
+    def node(self) -> str:
+        """The name of this machine."""
+        return self.host or socket.gethostname()
 
     @property
     def beat(self) -> timedelta:

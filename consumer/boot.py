@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
 
-from common import failpoints
+from common import failpoints, notify, presence
 from common.clock import Clock
-from common.errors import Transient
+from common.errors import Denied, Transient
 from common.model import Kind
+from common.presence import Signs
 from common.pressure import Pressure
 from common.queue.broker import Broker, News
 from common.settings import Settings
@@ -26,12 +27,13 @@ from common.store.marks import Marks
 from common.store.migrations import Migrations
 from common.store.units import Units
 from common.throttle import Throttles
-from consumer.heartbeat import Heartbeat
+from consumer.heartbeat import Heartbeat, Signal
 from consumer.mover import Mover
 from consumer.registry import MOVERS
 from consumer.runner import Crew
 
 log = structlog.get_logger(__name__)
+ROLE = "consumer"
 _NEWS = timedelta(seconds=1)
 
 
@@ -41,6 +43,7 @@ def crew(
     *,
     leaving: Callable[[], bool] = lambda: False,
     overruns: tuple[type[BaseException], ...] = (),
+    turned: Callable[[], float] = lambda: 0.0,
     movers: Mapping[Kind, Mover] = MOVERS,
 ) -> Crew:
     """Everything that `runner.run` needs, with the heartbeat started."""
@@ -57,7 +60,8 @@ def crew(
         settings=settings,
         clock=clock,
         leaving=leaving,
-        facts={"host": platform.node(), "pid": os.getpid(), "version": ours()},
+        facts={"host": settings.node, "pid": os.getpid(), "version": ours()},
+        sign=signs(settings, name, turned),
     )
     heartbeat.start()
     listen(settings, heartbeat)
@@ -75,6 +79,33 @@ def crew(
         store=store,
         overruns=overruns,
     )
+
+
+def signs(settings: Settings, name: str, turned: Callable[[], float]) -> Signal:
+    """What the heartbeat says to this host: to its watchdog, and to systemd where that listens.
+
+    `turned` is when the loop of the parent last turned, 0 while it is not to be judged.
+    """
+    board, lease = Signs(settings.home, ROLE, name), settings.lease
+
+    def give(*, unit: str, talking: bool) -> None:
+        last = turned()
+        board.give(patience=lease, talking=talking, unit=unit, turned=last)
+        if not last or time.monotonic() - last < lease.total_seconds():
+            notify.tell(notify.ALIVE)
+
+    return give
+
+
+def attend(settings: Settings, name: str) -> None:
+    """Hold the post of this name for life; Conflict if somebody does already.
+
+    A home that cannot be used is no reason not to work: then nobody watches.
+    """
+    try:
+        presence.take(settings.home, ROLE, name, version=ours())
+    except Denied as error:
+        log.warning("presence.unknown", why=str(error))
 
 
 def listen(settings: Settings, heartbeat: Heartbeat) -> None:

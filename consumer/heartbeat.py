@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
@@ -85,6 +86,16 @@ class UnitLease:
         self._throttle.set(migration.limits)
 
 
+class Signal(Protocol):
+    """How a consumer says to its host that it lives; `talking` to the store, which may be away."""
+
+    def __call__(self, *, unit: str, talking: bool) -> None: ...
+
+
+def _unsigned(*, unit: str, talking: bool) -> None:
+    """Nobody watches."""
+
+
 class Heartbeat:
     """The thread of one consumer."""
 
@@ -100,8 +111,9 @@ class Heartbeat:
         clock: Clock | None = None,
         leaving: Callable[[], bool] = lambda: False,
         facts: dict[str, object] | None = None,
+        sign: Signal = _unsigned,
     ) -> None:
-        self.name = name
+        self.name, self._sign = name, sign
         self._units, self._migrations, self._consumers = units, migrations, consumers
         self._throttle, self._settings = throttle, settings
         self._clock, self._leaving, self._facts = clock or Clock(), leaving, facts or {}
@@ -152,15 +164,17 @@ class Heartbeat:
 
     def _beat(self) -> None:
         held = self._held
+        unit = held[1].id if held else ""
+        self._sign(unit=unit, talking=True)
         try:
             if held:
                 self._watch(*held)
-            unit = held[1].id if held else ""
             self._consumers.beat(self.name, unit=unit, **self._facts)
         except Stale as stale:
             log.warning("lease.lost", unit=held[1].id if held else "", why=str(stale))
         except Transient as error:
             log.warning("store.away", why=str(error))
+        self._sign(unit=unit, talking=False)
 
     def _watch(self, lease: UnitLease, unit: Unit, claimed: Migration) -> None:
         lease.renew()

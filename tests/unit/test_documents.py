@@ -209,3 +209,9 @@ def a_migration() -> Migration:
         "users-0", Kind.USERS, "file:///a", "file:///b", "done", 1, 1, 0.0, 0.0, 1.0, "", None,
         {}, {}, 0, None,
     )  # fmt: skip
+
+
+def test_every_command_is_in_some_document() -> None:
+    app_: Any = get_command(app)
+    told = {word for path in DOCUMENTS for words, _ in spoken(path.read_text()) for word in words}
+    assert app_.commands.keys() - told == set()

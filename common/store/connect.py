@@ -6,7 +6,6 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import Permanent
 from common.store.base import Store
-from common.store.mongo import MongoStore
 from common.store.sqlite import SqliteStore
 
 _HINT = "sqlite:///path/of/state.db for one machine, mongodb://host/database for a fleet"
@@ -20,6 +19,8 @@ def connect(url: str, *, durable: bool = False) -> Store:
     """
     scheme = url.partition("://")[0].lower()
     if scheme in ("mongodb", "mongodb+srv"):
+        from common.store.mongo import MongoStore  # its imports cost a start a quarter second
+
         return MongoStore(url)
     if scheme == "sqlite":
         return SqliteStore(_path(url), durable=durable)

@@ -11,10 +11,6 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-import boto3
-import botocore.exceptions
-import botocore.session
-
 from common.endpoints.s3.location import Location
 from common.endpoints.wire import Origin
 from common.errors import Denied
@@ -38,6 +34,12 @@ class Account:
     """The configured identity towards one store. Safe from many threads."""
 
     def __init__(self, location: Location) -> None:
+        # not above: they cost a start a quarter second, also where there is no S3
+        import boto3
+        import botocore.exceptions
+        import botocore.session
+
+        self._foreign: type[Exception] = botocore.exceptions.BotoCoreError
         self._lock, self._until, self._keys = threading.Lock(), 0.0, Keys("", "")
         self._name = str(location)
         try:
@@ -47,7 +49,7 @@ class Account:
             self.endpoint = location.endpoint or self._configured_endpoint()
             self._bundle: Any = core.get_config_variable("ca_bundle")
             self._credentials = self._session.get_credentials()
-        except botocore.exceptions.BotoCoreError as exc:
+        except self._foreign as exc:
             raise self._denied(exc) from exc
         if self._credentials is None:
             raise self._denied("there are none")
@@ -59,7 +61,7 @@ class Account:
         with self._lock:
             try:
                 found = self._credentials.get_frozen_credentials()
-            except botocore.exceptions.BotoCoreError as exc:
+            except self._foreign as exc:
                 raise self._denied(exc) from exc
             self._keys = Keys(found.access_key, found.secret_key, found.token or "")
             self._until = time.monotonic() + FRESH

@@ -114,28 +114,31 @@ def addressed(settings: Settings) -> Settings:
     if not settings.embedded:
         settings.state(), settings.broker()
         return settings
-    return here(settings, embedded.running(settings.home / REDIS))
+    with own(settings.home):
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return here(settings, embedded.running(settings.home / REDIS))
 
 
 def here(settings: Settings, broker: str | None) -> Settings:
     """The settings of the fleet of this machine, whose Redis is at `broker`."""
-    update: dict[str, Any] = {"state_url": SecretStr(state_url(settings.home))}
+    state = f"sqlite:///{settings.home.absolute()}/state.db"
+    update: dict[str, Any] = {"state_url": SecretStr(state)}
     update["broker_url"] = SecretStr(broker) if broker else None
     if "lease" not in settings.model_fields_set:
         update["lease"] = LEASE
     return settings.model_copy(update=update)
 
 
-def state_url(home: Path) -> str:
-    """Where the records of a home are; the home is made, for its owner alone."""
+@contextmanager
+def own(home: Path) -> Iterator[None]:
+    """Say in our words that a home cannot be used."""
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise Denied(
             f"{home} cannot be used: {error.strerror}",
             hint="set CONVOY_HOME to a folder that you may write",
         ) from error
-    return f"sqlite:///{home.absolute()}/state.db"
 
 
 def who() -> str:

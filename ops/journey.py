@@ -20,7 +20,7 @@ from common.model import Migration
 from common.settings import Settings
 from ops import report as reports
 from ops import watching, wishes
-from ops.desk import Desk, addressed, desk
+from ops.desk import Desk, desk
 from ops.local import Fleet, joined
 from ops.watching import End, Progress
 from producer.intake import Accepted, Intake, Order
@@ -102,7 +102,7 @@ def accept(
 
 def submit(errand: Errand, settings: Settings, *, display: Display) -> Accepted:
     """Accept only; whoever runs, or will run, does the work."""
-    with desk(addressed(settings)) as here:
+    with desk(settings) as here:
         return accept(errand, here, display)
 
 
@@ -150,7 +150,7 @@ def _as_known(order: Order, here: Desk) -> Order:
     Refused while somebody holds the migration: an order is no way around a pause.
     """
     known = found(spelled(order), here)
-    if known and known.hold:
+    if known and known.hold and not wishes.ended(known):
         raise Refused(
             f"migration {known.id} is {known.hold.value}",
             hint=f"`convoy resume {known.id}`, then run this again",

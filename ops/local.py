@@ -8,6 +8,7 @@ shares it. Refuses to go on when a member does not stay up.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from pydantic import SecretStr
@@ -24,7 +26,7 @@ from common.clock import Clock
 from common.errors import Conflict, ConvoyError, Permanent
 from common.settings import Settings
 from ops import embedded
-from ops.desk import REDIS, Desk, addressed, desk, here, state_url
+from ops.desk import REDIS, Desk, addressed, desk, here, own
 from ops.processes import Child, Family
 from producer.registry import PLANNERS
 
@@ -67,11 +69,15 @@ class Local:
     def __enter__(self) -> Local:
         home = self.settings.home
         with ExitStack() as stack:
-            if self.settings.embedded:
-                state_url(home)
-                self._redis = stack.enter_context(embedded.Redis(home / REDIS))
-                self.settings = here(self.settings, self._redis.url)
-            self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with own(home):
+                home.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._logs.mkdir(mode=0o700, exist_ok=True)
+                if self.settings.embedded:
+                    self._redis = stack.enter_context(embedded.Redis(home / REDIS))
+                    self.settings = here(self.settings, self._redis.url)
+                    shutil.rmtree(home / "tmp", ignore_errors=True)  # whoever used it was killed
+                (home / "tmp").mkdir(mode=0o700, exist_ok=True)
+                self._scratch = stack.enter_context(TemporaryDirectory(dir=home / "tmp"))
             self._family = stack.enter_context(Family())
             self._man("producer", producer_argv(), PRODUCER_RANK)
             for number in range(1, self.consumers + 1):
@@ -145,8 +151,10 @@ class Local:
 
     def _start(self, name: str, argv: list[str], rank: int) -> Child:
         log = self._logs / f"{name}.log"
-        # told to end, a consumer gives its unit back at the next item: ending us takes seconds
+        # told to end, a consumer gives its unit back at the next item: ending us takes seconds;
+        # the folder that multiprocessing makes for each of them stays behind when it is killed
         env = environment(self.settings) | {"REMAP_SIGTERM": "SIGQUIT"}
+        env["TMPDIR"] = os.path.abspath(self._scratch)
         return self._family.spawn(name, argv, env=env, log=log, cwd=Path("/"), rank=rank)
 
 

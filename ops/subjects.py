@@ -40,14 +40,19 @@ def column(stream: BinaryIO, name: str) -> Iterator[str]:
     Rows are counted like lines: the header is the first.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = _rows(text)
-    header = next(rows, [])
-    if name not in header:
-        shown = ", ".join(header) or "nothing"
-        raise Refused(f"there is no column {name!r}; the header has {shown}", hint="see --column")
-    at = header.index(name)
-    for row in rows:
-        yield row[at] if at < len(row) else ""
+    try:
+        rows = _rows(text)
+        header = next(rows, [])
+        if name not in header:
+            shown = ", ".join(header) or "nothing"
+            raise Refused(
+                f"there is no column {name!r}; the header has {shown}", hint="see --column"
+            )
+        at = header.index(name)
+        for row in rows:
+            yield row[at] if at < len(row) else ""
+    finally:
+        text.detach()  # the stream is not ours to close
 
 
 def _rows(text: TextIO) -> Iterator[list[str]]:

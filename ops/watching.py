@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from common.clock import Stillness
-from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.users import Phase
 from common.model import Hold, Migration, Sums
 from ops.desk import Desk
 from ops.report import FINAL, VERIFY, overall, total
+from ops.wishes import ended
 
 SPAN = 30.0  # seconds over which rates are taken
 LEAST, MOST = 0.2, 10.0  # seconds between two looks
@@ -151,8 +151,7 @@ def users(jobs: Mapping[str, Sums]) -> tuple[int, int]:
 
 def end_of(desk: Desk, seen: Progress) -> End | None:
     """Is there nothing left to wait for?"""
-    table = LIFECYCLES[seen.migration.kind]
-    if table.state(seen.migration.phase) in table.ends():
+    if ended(seen.migration):
         return End.ENDED
     if seen.migration.hold is Hold.DRAINING and not seen.sums.running:
         return End.DRAINED

@@ -43,7 +43,9 @@ def cancel(desk: Desk, migration: Migration, *, why: str = "") -> Migration:
     def act(seen: Migration) -> Migration:
         alive(seen)
         now = desk.clock.wall()
-        over = desk.migrations.advance(seen, Event.CANCEL, by=desk.who, why=why, ended=now)
+        over = desk.migrations.advance(
+            seen, Event.CANCEL, by=desk.who, why=why, ended=now, hold=None
+        )
         desk.events.add(seen.id, "migration.cancelled", by=desk.who, why=why)
         return over
 
@@ -94,12 +96,17 @@ def named(desk: Desk, migration: Migration, unit: str) -> list[str]:
 
 def alive(migration: Migration) -> None:
     """Refused if nothing can be wished of it any more."""
-    table = LIFECYCLES[migration.kind]
-    if table.state(migration.phase) in table.ends():
+    if ended(migration):
         raise Refused(
             f"migration {migration.id} is {migration.phase}",
             hint="run `convoy migrate` again for its next generation",
         )
+
+
+def ended(migration: Migration) -> bool:
+    """Is its present generation over?"""
+    table = LIFECYCLES[migration.kind]
+    return table.state(migration.phase) in table.ends()
 
 
 def checked(limits: Mapping[str, str]) -> None:

@@ -125,7 +125,7 @@ def _pairs(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if found["tenant"]:
         yield "tenant", found["tenant"]
     yield "generation", f"{found['generation']}, begun {show.moment(found['started'])}"
-    hold = f", {found['hold']}" if found["hold"] else ""
+    hold = f", {found['hold']}" if found["hold"] and not found["ended"] else ""
     yield "phase", found["phase"] + hold
     yield "units", ", ".join(f"{count:,} {name}" for name, count in found["units"].items())
     yield "items", ", ".join(f"{count:,} {name}" for name, count in found["items"].items())

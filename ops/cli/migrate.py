@@ -138,13 +138,16 @@ def verify(
 def watch(id: Id, as_json: Json = False) -> None:
     """Follow a migration until it ends, then report. Ctrl-C ends the watching only."""
     known = settings()
-    here_url = addressed(known).broker_url
+    fleet = addressed(known).broker_url
     with desk(known) as here, terminal.progress() as display:
         migration = here.find(id)
-        gone = (lambda: addressed(known).broker_url != here_url) if known.embedded else bool
+
+        def gone() -> bool:
+            return fleet is None or (known.embedded and addressed(known).broker_url != fleet)
+
         end = follow(here, migration.id, show=display.show, tend=lambda: None, gone=gone)
         found = reports.report(here, here.migrations.get(migration.id))
-    if end is End.GONE or (here_url is None and end is not End.ENDED):
+    if end is End.GONE:
         terminal.say("nothing runs here: `convoy up`, or the same `convoy migrate` again")
     _finish(found, as_json=as_json)
 

@@ -100,7 +100,7 @@ def _heading(found: Mapping[str, Any]) -> Text:
     stopped = found["phase"] == "moving" and units["done"] + units["quarantined"] == units["total"]
     phase = "ended incomplete" if stopped else found["phase"]
     head.append(f"  generation {found['generation']}, {phase}", "default")
-    if found["hold"]:
+    if found["hold"] and not found["ended"]:
         head.append(f", {found['hold']}", "yellow")
     return head
 
@@ -157,7 +157,8 @@ def migrations(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         table.add_column(name, no_wrap=True, justify="right" if name == "gen" else "left")
     table.add_column("from, to", overflow="fold", ratio=1)
     for row in rows:
-        units, phase = row["units"], row["hold"] or row["phase"]
+        units = row["units"]
+        phase = row["phase"] if row["ended"] else row["hold"] or row["phase"]
         done = f"{units['done']:,}/{units['total']:,}"
         if units["quarantined"]:
             done += f" ({units['quarantined']:,} parked)"

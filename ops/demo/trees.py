@@ -70,7 +70,7 @@ def plant(root: str, *, seed: int = 1) -> Planted:
     for number, user in enumerate(made.users):
         home = os.path.join(os.fsencode(root), user.encode())
         gardener = Gardener(home, rng, made)
-        gardener.grow(files=400 if number == 7 else rng.randint(6, 22))
+        gardener.grow(files=400 if number == 7 else rng.randint(4, 14))
         if number % 5 == 0:
             gardener.oddities()
         if number % 100 == 0:

@@ -11,7 +11,7 @@ import pytest
 
 from common.digest import EMPTY, md5
 from common.endpoints.place import ZEROS, Held, Item, Staged, Type
-from common.endpoints.posix import PosixTarget, kernel
+from common.endpoints.posix import PosixSource, PosixTarget, kernel
 from common.endpoints.template import Template
 from common.errors import (
     Changing,
@@ -547,3 +547,19 @@ def test_something_staged_elsewhere_is_not_published(target: PosixTarget) -> Non
 
     with pytest.raises(TypeError):
         target.publish(Other(), None)
+
+
+def test_a_tree_of_any_depth_arrives(here: Site) -> None:
+    levels, handle = 1100, os.open(here.old, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("a-name-of-20-letters", dir_fd=handle)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+        deeper = os.open("a-name-of-20-letters", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = deeper
+    os.close(handle)
+    done = here.haul()
+    assert done.failed == {}
+    assert len(done.moved) == levels
+    found = PosixSource(Template.parse(f"{here.root}/new"), "alice").walk()
+    assert sum(1 for _ in found) == 2 * levels + 1

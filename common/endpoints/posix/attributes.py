@@ -11,10 +11,10 @@ import base64
 import errno
 import os
 import stat
-import time
 from collections import Counter
 from contextlib import suppress
 
+from common.clock import Clock
 from common.endpoints.place import Attributes, Held, Item, Type
 from common.endpoints.posix.shape import held_of
 from common.errors import Refused
@@ -56,11 +56,11 @@ class Dresser:
     `lost` counts what the target cannot hold, by what it was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.privileged = os.geteuid() == 0
         self.lost: Counter[str] = Counter()
         self._groups = frozenset((os.getegid(), *os.getgroups()))
-        self._now = time.time_ns()  # access time: read by us, just now
+        self._now = int(clock.wall() * 1e9)  # access time: read by us, just now
 
     def owner(self, item: Item, uid: int, gid: int) -> tuple[int, int]:
         """The owner it can be given, if it has `uid` and `gid` now."""

@@ -28,7 +28,7 @@ class Handle:
         found = os.fstat(fd)
         self.id = (found.st_dev, found.st_ino)
         self.used = True  # since the last look for one to drop
-        self.touched = False  # something in it was changed by us
+        self.touched = 0  # when something in it was last changed by us
         self.folds: bool | None = None  # names that differ in case are one name; None: unknown
         self.names: set[str] | None = None  # as spelled on disk; only where it folds
 

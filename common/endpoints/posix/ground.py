@@ -15,7 +15,7 @@ from threading import Lock
 
 from common.clock import Clock
 from common.endpoints.posix.attributes import Dresser, bare
-from common.endpoints.posix.directories import Directories, Handle, checked, split
+from common.endpoints.posix.directories import Directories, Handle, split
 from common.endpoints.posix.durability import Durability
 from common.endpoints.posix.folding import require_spelled
 from common.endpoints.posix.root import Root
@@ -36,10 +36,11 @@ class Ground:
     def __init__(self, template: Template, user: str, token: str, clock: Clock) -> None:
         self.root = Root(template, user)
         self.staging = Staging(token)
-        self.dresser = Dresser()
+        self.dresser = Dresser(clock)
         self._clock = clock
         self._lock = Lock()
         self._touched: dict[str, tuple[int, int]] = {}  # changed directories, by path
+        self._round = 1  # of making them durable; a handle knows in which it was touched last
         self._above: list[Handle] = []  # changed directories above the user's root
         self._loosened: dict[str, int] = {}  # modes of directories that locked us out
         self.tree: Directories | None = None
@@ -109,10 +110,10 @@ class Ground:
 
     def touch(self, path: str, handle: Handle) -> None:
         """Something in this directory was changed."""
-        if handle.touched:
+        if handle.touched == self._round:
             return
-        handle.touched = True
         with self._lock:
+            handle.touched = self._round
             known = self._touched.setdefault(path, handle.id)
             many = len(self._touched) > MANY
         if known != handle.id:
@@ -126,12 +127,11 @@ class Ground:
         with self._lock:
             touched, self._touched = self._touched, {}
             above, self._above = self._above, []
+            self._round += 1
         standing: set[str] = set()
         for path, identity in touched.items():
-            handle = self._standing(path, standing)
-            if handle.id != identity:
+            if self._standing(path, standing).id != identity:
                 raise _replaced(path)
-            handle.touched = False
         self.durability.directories(above)
         if self.durability.cheaper_together(len(touched)):
             self.durability.everything()
@@ -181,15 +181,22 @@ class Ground:
 
     def _make_all(self, path: str, mode: int) -> bool:
         self.fence()
-        handle, at, made = self.top(), "", False
-        for name in path.split("/"):
-            checked(name, path)
-            above, at = at, f"{at}/{name}" if at else name
-            try:
-                handle, made = self.get(at), False
-            except FileNotFoundError:
-                handle, made = self._make_one(handle, above, name, at, mode if at == path else OWN)
+        above, name = split(path)
+        missing = [(above, name, path)]
+        while (parent := self._there(above)) is None:
+            path, (above, name) = above, split(above)
+            missing.append((above, name, path))
+        made = False
+        for above, name, path in reversed(missing):
+            last = (above, name, path) == missing[0]
+            parent, made = self._make_one(parent, above, name, path, mode if last else OWN)
         return made
+
+    def _there(self, path: str) -> Handle | None:
+        try:
+            return self.get(path)
+        except FileNotFoundError:
+            return None
 
     def _make_one(
         self, parent: Handle, above: str, name: str, path: str, mode: int

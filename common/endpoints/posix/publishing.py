@@ -47,9 +47,9 @@ class Publisher:
             ground.staging.drop(staged.name)
             raise
         except (OSError, ValueError) as exc:
+            ground.staging.drop(staged.name)
             raise ground.failed(exc, f"publishing {staged.path!r}") from exc
-        if not parent.touched:
-            ground.touch(parent_path, parent)
+        ground.touch(parent_path, parent)
         if staged.folder:
             spans.leave(ground.top(), staged.folder)
         return held

@@ -121,9 +121,10 @@ def test_a_cancelled_migration_has_ended_and_can_be_wished_nothing_more(
 ) -> None:
     over = wishes.cancel(here, ground.moving(drafts("ann")), why="wrong bucket")
     assert (over.phase, over.ended is not None) == ("cancelled", True)
-    for wish in (lambda: wishes.cancel(here, over), lambda: wishes.hold(here, over, None)):
-        with pytest.raises(Refused, match="is cancelled"):
-            wish()
+    with pytest.raises(Refused, match="is cancelled"):
+        wishes.cancel(here, over)
+    with pytest.raises(Refused, match="is cancelled"):
+        wishes.hold(here, over, None)
     assert here.migrations.history(over.id)[-1]["why"] == "wrong bucket"
 
 
@@ -263,7 +264,7 @@ def test_rates_are_those_of_the_last_half_minute_and_never_negative() -> None:
     window = Window()
     for second in range(0, 101, 10):
         window.add(Sample(second, second, 0, second * second))
-    assert window.rates() == (1.0, 0.0, pytest.approx((100**2 - 70**2) / 30))
+    assert window.rates() == (1.0, 0.0, (100**2 - 70**2) / 30)
     window.add(Sample(110, 0, 0, 0))
     assert window.rates() == (0.0, 0.0, 0.0)
 

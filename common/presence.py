@@ -48,6 +48,11 @@ class Who:
         """Does this very process still exist?"""
         return self.boot == boot() and started(self.pid) == self.start
 
+    @property
+    def since(self) -> float:
+        """The tick at which it was started."""
+        return self.start / os.sysconf("SC_CLK_TCK")
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -69,7 +74,7 @@ class Seen:
     role: str
     node: str
     held: bool
-    who: Who | None = None
+    who: Who | None = None  # if it lives
     sign: Sign | None = None
 
     @property
@@ -133,13 +138,14 @@ def take(home: Path, role: str, node: str, *, version: str = "") -> Presence:
     path = place(home, role, node, "lock")
     present = _handed(path) or _taken(path, PATIENCE)
     if present is None:
-        other = _who(path)
+        other = _read(path, Who)
         by = f" (process {other.pid})" if other else ""
         raise Conflict(
             f"another {role} {node} runs here{by}",
             hint="give this one another name (-n) or a home of its own (CONVOY_HOME)",
         )
     os.register_at_fork(after_in_child=present.close)
+    forget(home, role, node)
     present.note(myself(version))
     return present
 
@@ -149,11 +155,23 @@ def try_to_take(home: Path, role: str, node: str) -> Presence | None:
     return _taken(place(home, role, node, "lock"), timedelta(0))
 
 
+def forget(home: Path, role: str, node: str) -> None:
+    """Take away the last sign of whoever held the post before; for who holds the lock."""
+    with suppress(OSError):
+        place(home, role, node, "sign").unlink()
+
+
 def look(home: Path, role: str, node: str) -> Seen:
     """Who is there now, and what was said last."""
     path = place(home, role, node, "lock")
-    sign = _read(path.with_suffix(".sign"), Sign)
-    return Seen(role, node, _held(path), _who(path), sign if sign and sign.boot == boot() else None)
+    who, sign = _read(path, Who), _read(path.with_suffix(".sign"), Sign)
+    return Seen(
+        role,
+        node,
+        _held(path),
+        who if who and who.alive else None,
+        sign if sign and sign.boot == boot() else None,
+    )
 
 
 def everyone(home: Path, role: str, host: str) -> Iterator[Seen]:
@@ -263,10 +281,6 @@ def _put(file: int, record: Mapping[str, Any]) -> None:
     if len(text) > RECORD:  # a name of a unit that nobody could read anyway
         text = json.dumps(dict(record) | {"unit": "", "version": ""}).encode()
     os.pwrite(file, text.ljust(RECORD), 0)
-
-
-def _who(path: Path) -> Who | None:
-    return _read(path, Who)
 
 
 def _read(path: Path, kind: type[T]) -> T | None:

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     idle_limit: Span = timedelta(seconds=60)
     pool: int = Field(default=32, ge=1)  # connections kept per host
 
+    watch: Span = timedelta(seconds=5)  # between two rounds of a watchdog that runs as a loop
+    watch_grace: Pause = timedelta(seconds=10)  # for a hung process between TERM and KILL
+    watch_first_sign: Span = timedelta(minutes=2)  # from the start of a process to its first beat
+    watch_pause: Pause = timedelta(seconds=5)  # after an early death, doubled each time
+    watch_pause_most: Pause = timedelta(minutes=10)
+
     failpoints: str = ""  # for the fault tests only: "name=kill:3,name=fail"
 
     def __init__(self, **values: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -80,8 +79,9 @@ class Local:
                 self._scratch = stack.enter_context(TemporaryDirectory(dir=home / "tmp"))
             self._family = stack.enter_context(Family())
             self._man("producer", producer_argv(), PRODUCER_RANK)
+            node = self.settings.node
             for number in range(1, self.consumers + 1):
-                self._man(f"c{number:02}", consumer_argv(f"c{number:02}"), CONSUMER_RANK)
+                self._man(f"c{number:02}", consumer_argv(f"c{number:02}", node), CONSUMER_RANK)
             self._stack = stack.pop_all()
         return self
 
@@ -120,7 +120,7 @@ class Local:
         all the time it is given.
         """
         crew = [post for post in self.posts if post.rank == CONSUMER_RANK]
-        owners = {f"{post.name}@{socket.gethostname()}" for post in crew}
+        owners = {f"{post.name}@{self.settings.node}" for post in crew}
         try:
             for post in crew:
                 post.child.tell(signal.SIGTERM)
@@ -201,16 +201,16 @@ def _shared(settings: Settings) -> Fleet | None:
     return Fleet(known, gone=lambda: embedded.running(home) != url)
 
 
-def producer_argv() -> list[str]:
-    """The command that runs a producer."""
-    return [sys.executable, "-P", "-m", "ops.cli", "producer"]
+def producer_argv(name: str = "p01") -> list[str]:
+    """The command that runs a producer of this name."""
+    return [sys.executable, "-P", "-m", "ops.cli", "producer", "-n", name]
 
 
-def consumer_argv(name: str) -> list[str]:
-    """The command that runs a consumer of this name."""
+def consumer_argv(name: str, host: str = "%h") -> list[str]:
+    """The command that runs a consumer of this name on a host of this name."""
     queues = ",".join(sorted({planner.queue for planner in PLANNERS.values()}))
     argv = [sys.executable, "-P", "-m", "celery", "-A", "consumer.app", "worker"]
-    argv += ["-n", f"{name}@%h", "-Q", queues, "--without-gossip", "--without-mingle"]
+    argv += ["-n", f"{name}@{host}", "-Q", queues, "--without-gossip", "--without-mingle"]
     return [*argv, "--loglevel", "WARNING"]
 
 

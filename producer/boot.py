@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -44,6 +45,7 @@ class Producer:
     store: Store
     clock: Clock
     stop: threading.Event = field(default_factory=threading.Event)
+    sign: Callable[[], None] = lambda: None  # told at every turn that we live
 
     def run(self) -> None:
         """Lead whenever nobody else does. Survives the loss of store and broker."""
@@ -51,6 +53,7 @@ class Producer:
         office = Leadership(self.store, "producer", name, self.settings.lease, self.clock)
         crew = _crew(self.settings, self.store, self.clock)
         while not self.stop.is_set():
+            self.sign()
             try:
                 if office.campaign():
                     self._term(crew)
@@ -71,6 +74,7 @@ class Producer:
         renew = tick() + self.settings.beat.total_seconds()
         pause = BUSY
         while not self.stop.is_set() and tick() < renew:
+            self.sign()
             began = tick()
             active = crew.look()
             look = tick() + min(most, max(GLANCE, (tick() - began) * SHARE))

@@ -10,18 +10,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from common import presence
 from common.clock import Clock
-from common.errors import Refused
+from common.errors import Denied, Refused
+from common.presence import Presence, Signs
 from common.settings import Settings
 from common.telemetry import logs
 from ops.cli import exits, show, terminal
 from ops.cli.options import Consumers, Json, settings
 from ops.desk import Desk, addressed, desk
+from ops.doctor import installed
 from ops.local import Local, consumer_argv, environment
 from ops.watching import Watcher
 from producer import boot
 
 GLANCE = 0.1  # seconds between two looks after the members
+SLOW = 3  # leases; one look of a producer may wait that long for store and broker
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Name = Annotated[str, typer.Option("-n", "--name", metavar="NAME", help="Its name on this host.")]
@@ -40,17 +44,19 @@ def up(consumers: Consumers = 0, as_json: Json = False) -> None:
             found = {"home": str(known.home), "pid": os.getpid(), "members": members}
             text = f"{', '.join(members)} in {known.home}; Ctrl-C ends them"
             terminal.result(found, show.pairs([("running", text)]), as_json=as_json)
-            _attend(local, here)
+            _follow(local, here)
     except KeyboardInterrupt:
         terminal.say("ended; nothing is left running")
         raise typer.Exit(exits.INTERRUPTED) from None
 
 
-def producer() -> None:
+def producer(name: Name = "p01") -> None:
     """Run a producer: it plans nothing itself, it hands out units and judges leases."""
-    known = _serving()
+    node, known = _node("producer", name)
     logs.configure()
-    ours = boot.producer(known)
+    _attend(known, "producer", node)
+    ours, signs = boot.producer(known), Signs(known.home, "producer", node)
+    ours.sign = lambda: signs.give(patience=known.lease * SLOW)
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: ours.stop.set())
     ours.run()
@@ -58,11 +64,29 @@ def producer() -> None:
 
 def consumer(name: Name = "c01") -> None:
     """Run a consumer: it takes one unit at a time. Becomes a Celery worker."""
-    if not _NAME.fullmatch(name):
-        raise Refused(f"{name!r} is no name for a consumer", hint="use letters, digits, - _ and .")
-    known = _serving()
+    node, known = _node("consumer", name)
+    env = environment(known)
+    if present := _attend(known, "consumer", node):
+        present.hand_on(env)
     os.chdir("/")  # Celery looks for modules where it stands; ours are installed
-    os.execve(sys.executable, consumer_argv(name), environment(known))
+    os.execve(sys.executable, consumer_argv(name, known.node), env)
+
+
+def _node(role: str, name: str) -> tuple[str, Settings]:
+    if not _NAME.fullmatch(name):
+        raise Refused(f"{name!r} is no name for a {role}", hint="use letters, digits, - _ and .")
+    known = _serving()
+    return f"{name}@{known.node}", known
+
+
+def _attend(known: Settings, role: str, node: str) -> Presence | None:
+    """Hold the post for life. Where the home cannot be used nobody watches, and we work all the
+    same."""
+    try:
+        return presence.take(known.home, role, node, version=installed("convoy"))
+    except Denied as error:
+        terminal.say(f"convoy: nobody will watch this {role}: {error}")
+        return None
 
 
 def _serving() -> Settings:
@@ -75,7 +99,7 @@ def _serving() -> Settings:
     return known
 
 
-def _attend(local: Local, here: Desk) -> NoReturn:
+def _follow(local: Local, here: Desk) -> NoReturn:
     """Look after the members, and show what moves."""
     clock, watchers = Clock(), dict[str, Watcher]()
     with terminal.progress() as display:

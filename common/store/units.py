@@ -13,13 +13,13 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from common import ids
 from common.clock import Clock
 from common.errors import Refused, Stale
 from common.legible import legible
 from common.lifecycle.units import UNIT, Act, State
-from common.model import Counts, Draft, Kind, Migration, Receipt, Sums, Unit
+from common.model import Counts, Draft, Migration, Receipt, Sums, Unit
 from common.store.base import Doc, Filter, Scalar, Store, above, among, at_most, differs
+from common.store.unit_documents import fresh, loaded
 
 BATCH = 2_000  # units planned in one write
 HISTORY_KEPT = 20
@@ -40,18 +40,18 @@ class Units:
     def plan(self, migration: Migration, drafts: Iterable[Draft]) -> int:
         """Make queued units of `drafts`, in batches; those that exist stay as they are."""
         added, stream, now = 0, iter(drafts), self._clock.wall()
-        while batch := [_new(migration, draft, now) for draft in islice(stream, BATCH)]:
+        while batch := [fresh(migration, draft, now) for draft in islice(stream, BATCH)]:
             added += self._documents.insert_many(batch)
         return added
 
     def get(self, unit: str) -> Unit | None:
         doc = self._documents.get(unit)
-        return _load(doc) if doc else None
+        return loaded(doc) if doc else None
 
     def due(self, migration: Migration, limit: int) -> list[Unit]:
         """Units to be published now, the longest due first."""
         where: Filter = _of(migration) | {"due_at": at_most(self._clock.wall())}
-        return list(map(_load, self._documents.find(where, order=("due_at",), limit=limit)))
+        return list(map(loaded, self._documents.find(where, order=("due_at",), limit=limit)))
 
     def postpone(self, units: Sequence[Unit], by: timedelta) -> None:
         """Note before publishing that these are out: due again, unless claimed by then."""
@@ -82,7 +82,7 @@ class Units:
             },
             inc={"attempts": 1, "beat": 1},
         )
-        return _load(doc) if doc else None
+        return loaded(doc) if doc else None
 
     def beat(self, unit: Unit, **live: int) -> None:
         """Renew the lease and show what was done so far; Stale if the unit is in other hands."""
@@ -99,7 +99,7 @@ class Units:
         where = _of(migration) | _FREE | {"due_at": None}
         after = [behind] if behind else None
         found = self._documents.find(where, order=("id",), limit=limit, after=after)
-        return [_load(doc) for doc in found]
+        return [loaded(doc) for doc in found]
 
     def wake(self, unit: Unit) -> int:
         """Let the dispatcher look again at what may have waited for this unit's group."""
@@ -112,7 +112,7 @@ class Units:
         sums = self.sums(migration)
         if sums.running or not sums.quarantined:
             return False
-        queued = (_load(doc) for doc in self.of(migration, State.QUEUED))
+        queued = (loaded(doc) for doc in self.of(migration, State.QUEUED))
         return all(unit.after and self.open(migration, unit.after) for unit in queued)
 
     def finish(self, unit: Unit, receipt: Receipt, *, seconds: float) -> None:
@@ -172,7 +172,7 @@ class Units:
     def running(self) -> Iterator[Unit]:
         """All units in somebody's hands, of all migrations."""
         where: Filter = {"state": State.RUNNING.value, "owner": differs("")}
-        return map(_load, self._documents.find(where))
+        return map(loaded, self._documents.find(where))
 
     def of(
         self, migration: Migration, state: State | None = None, *, fields: Sequence[str] = ()
@@ -256,48 +256,3 @@ def _summed(rows: Sequence[Row]) -> Sums:
 
 def _of(migration: Migration) -> Filter:
     return {"migration": migration.id, "generation": migration.generation}
-
-
-def _new(migration: Migration, draft: Draft, now: float) -> Doc:
-    doc: Doc = {
-        "id": ids.unit_id(migration.id, migration.generation, draft.job, draft.key, draft.name),
-        "migration": migration.id,
-        "generation": migration.generation,
-        "kind": migration.kind.value,
-        "job": draft.job,
-        "key": draft.key,
-        "group": draft.group,
-        "after": list(draft.after),
-        "wakes": draft.wakes,
-        "state": UNIT.start.value,
-        "epoch": 1,
-        "attempts": 0,
-        "owner": "",
-        "beat": 0,
-        "due_at": None if draft.after else now,
-        "reason": "",
-        "data": dict(draft.data),
-        "history": [],
-    }
-    return doc
-
-
-def _load(doc: Doc) -> Unit:
-    return Unit(
-        id=doc["id"],
-        migration=doc["migration"],
-        generation=doc["generation"],
-        kind=Kind(doc["kind"]),
-        job=doc["job"],
-        key=doc["key"],
-        group=doc["group"],
-        after=tuple(doc["after"]),
-        wakes=doc["wakes"],
-        state=State(doc["state"]),
-        epoch=doc["epoch"],
-        attempts=doc["attempts"],
-        owner=doc["owner"],
-        beat=doc["beat"],
-        reason=doc["reason"],
-        data=doc["data"],
-    )

@@ -32,7 +32,7 @@ def demo(keep: Keep = False, consumers: Consumers = 0, as_json: Json = False) ->
     root = Path(tempfile.mkdtemp(prefix="convoy-demo-"))
     try:
         with terminal.progress() as display:
-            story = Story(root, terminal.say if as_json else terminal.tell, display, consumers)
+            story = Story(root, display.say if as_json else display.tell, display, consumers)
             story.tell()
     finally:
         if not keep:

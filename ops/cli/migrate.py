@@ -154,31 +154,32 @@ def watch(id: Id, as_json: Json = False) -> None:
 
 def _run(errand: Errand, known: Settings, *, consumers: int, as_json: bool) -> NoReturn:
     accepted: list[str] = []
-
-    def note(found: Accepted, fleet: Fleet) -> None:
-        accepted.append(found.migration.id)
-        _introduce(found, fleet, consumers)
-
     try:
         with terminal.progress() as display:
+
+            def note(found: Accepted, fleet: Fleet) -> None:
+                accepted.append(found.migration.id)
+                for text in _introduction(found, wasted=bool(consumers and not fleet.ours)):
+                    display.say(text)
+
             found = journey.run(errand, known, consumers=consumers, display=display, accepted=note)
     except KeyboardInterrupt:
         _interrupted(accepted, known)
     _finish(found, as_json=as_json)
 
 
-def _introduce(found: Accepted, fleet: Fleet, consumers: int) -> None:
+def _introduction(found: Accepted, *, wasted: bool) -> Iterator[str]:
     migration = found.migration
     begun = "" if migration.generation == 1 else f", generation {migration.generation}"
-    terminal.say(f"{migration.id}{begun}: {show.many(found.planned, 'unit')} planned")
+    yield f"{migration.id}{begun}: {show.many(found.planned, 'unit')} planned"
     if found.refused:
         first = found.refusals[0]
         lines = show.many(found.refused, "line")
-        terminal.say(f"{lines} refused, first line {first.line}: {first.text}: {first.reason}")
+        yield f"{lines} refused, first line {first.line}: {first.text}: {first.reason}"
     for text in migration.notices:
-        terminal.say(f"note: {text}")
-    if consumers and not fleet.ours:
-        terminal.say("note: --consumers is for a fleet of our own; this one is shared as it is")
+        yield f"note: {text}"
+    if wasted:
+        yield "note: --consumers is for a fleet of our own; this one is shared as it is"
 
 
 def _finish(found: reports.Report, *, as_json: bool) -> NoReturn:

@@ -101,12 +101,16 @@ def _serving() -> Settings:
 
 def _follow(local: Local, here: Desk) -> NoReturn:
     """Look after the members, and show what moves."""
-    clock, watchers = Clock(), dict[str, Watcher]()
+    clock, watchers, said = Clock(), dict[str, Watcher](), dict[str, str]()
     with terminal.progress() as display:
         while True:
             local.tend()
-            for migration in here.migrations.active():
-                watcher = watchers.setdefault(migration.id, Watcher(here, migration.id))
+            active = {migration.id for migration in here.migrations.active()}
+            said = {id: text for id, text in said.items() if id in active}
+            for id in sorted(active):
+                watcher = watchers.setdefault(id, Watcher(here, id))
                 if watcher.due:
-                    display.show(watcher.look())
+                    seen = watcher.look()
+                    said[id] = f"{id}: {show.progress(seen)}; {show.outlook(seen)}"
+            display.note("\n".join(said.values()) or "nothing to do")
             clock.sleep(GLANCE)

@@ -24,6 +24,7 @@ from ops.watching import Progress
 
 PATIENCE = 2.0  # seconds before the first sign of progress
 EVERY = 5.0  # seconds between two lines where there is no terminal
+REDRAWN = 0.1  # seconds between two pictures on a terminal
 BAR = 40
 
 
@@ -70,10 +71,12 @@ def stream(rows: Iterable[Any]) -> None:
 
 
 class Display(Protocol):
-    """Where progress goes."""
+    """Where progress goes, and what is said while it is there."""
 
     def show(self, seen: Progress) -> None: ...
     def note(self, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def tell(self, text: str) -> None: ...
 
 
 class Lines:
@@ -92,13 +95,21 @@ class Lines:
             self._next = now + EVERY
             say(text)
 
+    def say(self, text: str) -> None:
+        """Something for the person."""
+        say(text)
+
+    def tell(self, text: str) -> None:
+        """A part of the result."""
+        tell(text)
+
 
 class Bar:
-    """On a terminal: a bar and a line below it, redrawn in place."""
+    """On a terminal: a bar and a line below it, redrawn in place; what is said goes above."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._from = time.monotonic() + PATIENCE / 4
+        self._next = time.monotonic() + PATIENCE / 4
 
     def show(self, seen: Progress) -> None:
         """One look."""
@@ -111,8 +122,20 @@ class Bar:
         """Something else that takes its time."""
         self._draw(Text(text, show.DIM))
 
+    def say(self, text: str) -> None:
+        """Something for the person."""
+        self._live.console.print(_safe(text, ""), soft_wrap=True)
+
+    def tell(self, text: str) -> None:
+        """A part of the result; where that goes elsewhere it must not be drawn here."""
+        if sys.stdout.isatty():
+            self.say(text)
+        else:
+            tell(text)
+
     def _draw(self, what: RenderableType) -> None:
-        if time.monotonic() >= self._from:
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + REDRAWN
             self._live.update(what)
 
 
@@ -123,6 +146,11 @@ def progress() -> Iterator[Display]:
     if not console.is_terminal:
         yield Lines()
         return
-    ours = sys.stdout.isatty()  # else the results go elsewhere and must not be drawn here
-    with Live(console=console, transient=True, refresh_per_second=8, redirect_stdout=ours) as live:
+    with Live(
+        console=console,
+        transient=True,
+        refresh_per_second=8,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as live:
         yield Bar(live)

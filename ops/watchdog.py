@@ -21,12 +21,12 @@ import structlog
 
 from common import presence
 from common.clock import Clock
-from common.errors import Corrupt, Denied
+from common.errors import ConvoyError, Corrupt, Denied
 from common.presence import Seen, Who, stopped
 from common.settings import Settings
 from ops.host import detached, environment, memory, wanted
 from ops.host.journal import Journal
-from ops.host.judge import Act, Limits, Past, Verdict, judge
+from ops.host.judge import NOW, UNWANTED, Act, Limits, Past, Verdict, judge
 from ops.host.memory import Memory
 from ops.host.roles import ROLES, Role
 
@@ -66,6 +66,26 @@ class Watchdog:
             known.round = self.clock.tick()
             self._remember(known)
         return any(hasty)
+
+    def dismiss(self, kind: Role, *, now: bool) -> list[Who]:
+        """Tell everyone of a role to end: after the unit in hand, or at its next item (`now`).
+
+        Whoever is wanted all the same is started again when it is gone.
+        """
+        signum, why = (signal.SIGQUIT, NOW) if now else (signal.SIGTERM, UNWANTED)
+        told = []
+        with turn(self.home, self.clock):
+            known = self._unwritten or memory.read(self.home)
+            for seen in presence.everyone(self.home, kind.name, self.settings.node):
+                if seen.who and seen.held and tell(seen.who, signum):
+                    told.append(seen.who)
+                    past = known.of(kind.name, seen.name)
+                    past = replace(past, told=self.clock.tick(), pid=seen.who.pid, why=why)
+                    known.keep(kind.name, seen.name, past)
+                    how = "give back" if now else "drain"
+                    self.journal.note("dismiss", kind.name, seen.name, how, pid=seen.who.pid)
+            self._remember(known)
+        return told
 
     def _posts(self, known: Memory) -> Iterator[tuple[Role, str, bool]]:
         """Every post that is wanted or manned, and whether it is wanted."""
@@ -116,7 +136,7 @@ class Watchdog:
             env = environment.load(self.home)
             argv = kind.argv(name, self.settings.node)
             pid = detached.start(name, argv, env=env, home=self.home, lock=lock)
-        except Denied as error:
+        except ConvoyError as error:
             self.journal.note("failed", kind.name, name, str(error))
             return verdict.past  # up: its death is noticed next time, and was an early one
         finally:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from common.errors import ConvoyError
-from ops.cli import act, demo, exits, look, migrate, serve, terminal
+from ops.cli import act, demo, exits, flower, host, look, migrate, serve, terminal, watchdog
 from ops.cli import doctor as health
 from ops.doctor import installed
 
@@ -40,6 +40,8 @@ MOVE, LOOK, ACT, RUN = "Move and prove", "Look", "Act on a migration", "Run"
 kinds = typer.Typer(no_args_is_help=True, help="Move something, and prove that it arrived.")
 app.add_typer(kinds, name="migrate", rich_help_panel=MOVE)
 
+app.add_typer(host.app, name="host", rich_help_panel=RUN)
+
 ID = "users-3f2a91c0de"
 kinds.command(
     "users",
@@ -63,6 +65,8 @@ for panel, name, command, example in (
     (RUN, "up", serve.up, "convoy up --consumers 4"),
     (RUN, "producer", serve.producer, "convoy producer"),
     (RUN, "consumer", serve.consumer, "convoy consumer -n c01"),
+    (RUN, "watchdog", watchdog.watchdog, "convoy watchdog --once"),
+    (RUN, "flower", flower.flower, "convoy flower --port 5555"),
 ):
     app.command(name, epilog=f"Example: `{example}`", rich_help_panel=panel)(command)
 

@@ -75,7 +75,7 @@ def consumer(name: Name = "c01") -> None:
 def _node(role: str, name: str) -> tuple[str, Settings]:
     if not _NAME.fullmatch(name):
         raise Refused(f"{name!r} is no name for a {role}", hint="use letters, digits, - _ and .")
-    known = _serving()
+    known = serving()
     return f"{name}@{known.node}", known
 
 
@@ -89,7 +89,8 @@ def _attend(known: Settings, role: str, node: str) -> Presence | None:
         return None
 
 
-def _serving() -> Settings:
+def serving() -> Settings:
+    """The settings of somebody who serves a fleet; Refused if there is none to serve."""
     known = addressed(settings())
     if known.broker_url is None:
         raise Refused(

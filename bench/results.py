@@ -12,5 +12,5 @@ OUT, KEPT = HERE / "out", HERE / "results"
 def keep(name: str) -> None:
     """Copy the files of one benchmark to those that are committed."""
     KEPT.mkdir(exist_ok=True)
-    for file in OUT.glob(f"{name}.*"):
+    for file in OUT.glob(f"{name}[.-]*"):
         shutil.copy(file, KEPT / file.name)

@@ -35,6 +35,12 @@ class Changing(Transient):
     hint = "it is read again later; freeze the user (--hook-freeze) if it never stands still"
 
 
+class Unmounted(Transient):
+    """The operator's part of an endpoint is not there on this host; another host may see it."""
+
+    hint = "mount it on every host that runs consumers, or make it"
+
+
 class Backpressure(ConvoyError):
     """Not now: a limit was met. Try later; does not count as an attempt."""
 

@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     sweep: Span = timedelta(seconds=1)
 
     unit_items: int = Field(default=10_000, ge=1)  # a user with more is cut into spans
-    unit_bytes: Size = 4 << 30
-    range_bytes: Size = 1 << 30  # a file larger than unit_bytes is cut into ranges of this
+    unit_bytes: Size = 1 << 30  # at 1 MB/s it takes as long as a unit may
+    range_bytes: Size = 256 << 20  # a file larger than unit_bytes is cut into ranges of this
 
     connect_limit: Span = timedelta(seconds=10)
     first_byte_limit: Span = timedelta(seconds=60)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -55,12 +55,15 @@ class Throttle:
         a timetable is written `08:00-18:00=50MiB/s,200MiB/s` (UTC, first match wins)."""
         self._limits = {name: text for name, text in limits.items() if text}
 
-    def spend(self, side: str, count: int, requests: int, *, meanwhile: Callable[[], None]) -> None:
-        """Account for `count` bytes and `requests` on `side`; wait until both are paid for."""
+    def spend(
+        self, sides: Iterable[str], count: int, requests: int, *, meanwhile: Callable[[], None]
+    ) -> None:
+        """Account for `count` bytes and `requests`, once in all and once on each of `sides`; wait
+        until everything is paid for."""
         if not self._limits:
             return
         for measure, amount in (("bandwidth", count), ("requests", requests)):
-            for scope in (measure, f"{side}.{measure}"):
+            for scope in (measure, *(f"{side}.{measure}" for side in sides)):
                 if amount and self._limits.get(scope):
                     self._pay(scope, amount, meanwhile)
 

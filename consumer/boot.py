@@ -48,7 +48,7 @@ def crew(
 ) -> Crew:
     """Everything that `runner.run` needs, with the heartbeat started."""
     arm(settings)
-    store, clock = connect(settings.state()), Clock()
+    store, clock = connect(settings.state(), durable=True), Clock()
     units, migrations = Units(store, clock), Migrations(store, clock)
     broker = Broker(settings.broker())
     heartbeat = Heartbeat(
@@ -63,9 +63,7 @@ def crew(
         facts={"host": settings.node, "pid": os.getpid(), "version": ours()},
         sign=signs(settings, name, turned),
     )
-    heartbeat.start()
-    listen(settings, heartbeat)
-    return Crew(
+    made = Crew(
         migrations=migrations,
         units=units,
         failures=Failures(store),
@@ -79,6 +77,9 @@ def crew(
         store=store,
         overruns=overruns,
     )
+    heartbeat.start()  # last: who gives signs of life must be able to work
+    listen(settings, heartbeat)
+    return made
 
 
 def signs(settings: Settings, name: str, turned: Callable[[], float]) -> Signal:

@@ -8,7 +8,7 @@ leader can give the unit to somebody else.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from common.clock import Clock
-from common.errors import ConvoyError, Held, Stale, Transient
+from common.errors import ConvoyError, Held, Stale
 from common.lifecycle.registry import LIFECYCLES
 from common.model import Hold, Migration, Unit
 from common.settings import Settings
@@ -24,6 +24,7 @@ from common.store.consumers import Consumers
 from common.store.migrations import Migrations
 from common.store.units import Units
 from common.throttle import Throttle
+from consumer.mover import BOTH
 
 log = structlog.get_logger(__name__)
 GLANCE = 0.5  # seconds between two looks at whether the host is going down
@@ -59,8 +60,8 @@ class UnitLease:
         self.renew()
         self.still_mine()
 
-    def spend(self, *, bytes: int = 0, requests: int = 0, side: str = "target") -> None:
-        self._throttle.spend(side, bytes, requests, meanwhile=self.still_mine)
+    def spend(self, *, bytes: int = 0, requests: int = 0, sides: Sequence[str] = BOTH) -> None:
+        self._throttle.spend(sides, bytes, requests, meanwhile=self.still_mine)
 
     def show(self, *, items: int = 0, bytes: int = 0) -> None:
         with self._lock:
@@ -172,7 +173,7 @@ class Heartbeat:
             self._consumers.beat(self.name, unit=unit, **self._facts)
         except Stale as stale:
             log.warning("lease.lost", unit=held[1].id if held else "", why=str(stale))
-        except Transient as error:
+        except ConvoyError as error:  # the lease ages; whether it can go on is its holder's matter
             log.warning("store.away", why=str(error))
         self._sign(unit=unit, talking=False)
 

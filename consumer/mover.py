@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from common.model import Migration, Receipt, Unit
 from common.settings import Settings
+
+SOURCE, TARGET = ("source",), ("target",)
+BOTH = (*SOURCE, *TARGET)
 
 
 class Memory(Protocol):
@@ -30,8 +33,8 @@ class Lease(Protocol):
     def confirm(self) -> None:
         """Ask the store itself, now; before an intent becomes an act."""
 
-    def spend(self, *, bytes: int = 0, requests: int = 0, side: str = "target") -> None:
-        """Account for traffic; waits while the migration's limits say so."""
+    def spend(self, *, bytes: int = 0, requests: int = 0, sides: Sequence[str] = BOTH) -> None:
+        """Account for traffic on one side or both; waits while the migration's limits say so."""
 
     def show(self, *, items: int = 0, bytes: int = 0) -> None:
         """Progress for people to see, added up; carried by the next beat."""

@@ -10,7 +10,16 @@ from enum import StrEnum
 import structlog
 
 from common.clock import Clock
-from common.errors import Backpressure, ConvoyError, Held, Missing, Permanent, Stale, Transient
+from common.errors import (
+    Backpressure,
+    ConvoyError,
+    Denied,
+    Held,
+    Missing,
+    Permanent,
+    Stale,
+    Transient,
+)
 from common.failpoints import failpoint
 from common.model import Failure, Kind, Migration, Receipt, Unit
 from common.pressure import Pressure, declines
@@ -152,7 +161,8 @@ def _settle(unit: Unit, error: ConvoyError, crew: Crew, receipt: Receipt | None 
         case Backpressure():
             crew.pressure.rise(unit.migration)
             crew.units.requeue(unit, after=error.retry_in, why=str(error), counts=False)
-        case Transient() if unit.attempts < crew.settings.attempts:
+        # keys that ran out or a wrong mount are often one host's trouble: others may try
+        case Transient() | Denied() if unit.attempts < crew.settings.attempts:
             pause = backoff(crew.settings, unit.attempts)
             crew.units.requeue(unit, after=pause, why=str(error))
         case Permanent() | Transient():

@@ -141,7 +141,7 @@ def overall(jobs: Mapping[str, Sums]) -> Counts:
         mended=mended,
         failed=failed,
         bytes=seen.bytes,
-        bytes_moved=first.bytes_moved + last.bytes_moved,
+        bytes_moved=min(seen.bytes, first.bytes_moved + last.bytes_moved),
     )
 
 

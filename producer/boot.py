@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from common.clock import Clock
-from common.errors import ConvoyError, Transient
+from common.errors import ConvoyError
 from common.model import Hold, Migration
 from common.queue.app import make_app
 from common.queue.broker import Broker
@@ -59,7 +59,7 @@ class Producer:
                     self._term(crew)
                 else:
                     self.stop.wait(self.settings.beat.total_seconds())
-            except Transient as away:
+            except ConvoyError as away:  # a wrong key is mended while we wait, too
                 log.warning("producer.waits", why=str(away))
                 self.stop.wait(1)
         try:
@@ -114,7 +114,7 @@ def _crew(settings: Settings, store: Store, clock: Clock) -> Crew:
         migrations=migrations,
         units=units,
         sweeper=Sweeper(units, Consumers(store, clock), events, settings, clock),
-        conductor=Conductor(migrations, units, events, clock),
+        conductor=Conductor(migrations, units, events),
         dispatcher=Dispatcher(units, Outbox(make_app(settings)), broker, settings),
         settings=settings,
     )

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from common.clock import Clock
 from common.errors import Conflict
-from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.units import State
 from common.model import Migration
 from common.store.events import Events
@@ -27,18 +25,14 @@ class Conductor:
     migrations: Migrations
     units: Units
     events: Events
-    clock: Clock
 
     def look(self, migration: Migration) -> Migration:
         """The migration, advanced if its facts say so. Losing a race is no error."""
         event = PLANNERS[migration.kind].decide(self._facts(migration))
         if event is None:
             return migration
-        table = LIFECYCLES[migration.kind]
-        ended = table.after(table.state(migration.phase), event) in table.ends()
-        at = self.clock.wall() if ended else None
         try:
-            moved = self.migrations.advance(migration, event, by="conductor", ended=at)
+            moved = self.migrations.advance(migration, event, by="conductor")
         except Conflict:
             return migration
         log.info("migration.advanced", migration=moved.id, phase=moved.phase)

@@ -45,7 +45,8 @@ class Dispatcher:
 
     def _fill(self, queue: str, migrations: list[Migration], consumers: int) -> int:
         window = max(self.settings.window * consumers, self.settings.window_least)
-        free = window - self.broker.depth(queue)
+        # what consumers hold does not count: of the dead ones it would fill the window for long
+        free = window - self.broker.waiting(queue)
         if free < max(1, window // 2):  # a few big helpings cost less than many small ones
             return 0
         due = {m.id: deque(self._due(m, free)) for m in migrations}

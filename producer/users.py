@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from common.endpoints import registry
+from common.endpoints.overlap import overlap
 from common.endpoints.place import Capabilities
 from common.endpoints.template import Template, check_user
 from common.errors import ConvoyError
@@ -44,8 +45,8 @@ class UsersPlanner:
     ) -> Preflight:
         try:
             old, new = Template.parse(source), Template.parse(target)
-            if old.url == new.url:
-                return Preflight(errors=("source and target are the same place",))
+            if overlap(old, new):
+                return Preflight(errors=("source and target have places in common",))
             there = registry.capabilities(source, settings)
             writes = options.get("pass") != VERIFY
             if writes:
@@ -53,7 +54,7 @@ class UsersPlanner:
             here = registry.capabilities(target, settings, writes=writes)
         except ConvoyError as error:
             return Preflight(errors=(f"{error} ({error.hint})",))
-        return Preflight(notices=tuple(losses(there, here)))
+        return Preflight(notices=tuple(losses(there, here)) if writes else ())
 
     def subjects(self, source: str, settings: Settings) -> Iterator[str]:
         return registry.users(source, settings)

@@ -31,15 +31,6 @@ class Broker:
             url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=25
         )
 
-    def depth(self, queue: str) -> int:
-        """Messages of `queue` that wait, plus all that were delivered but not acknowledged."""
-        with translate(_FOREIGN, "broker"):
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.llen(f"{PREFIX}{queue}")
-            pipe.hlen(f"{PREFIX}unacked")
-            waiting, unacked = pipe.execute()
-        return int(waiting) + int(unacked)
-
     def waiting(self, queue: str) -> int:
         """Messages of `queue` that no consumer has been handed yet."""
         with translate(_FOREIGN, "broker"):

@@ -100,9 +100,10 @@ class Migrations:
         The table decides what is legal, the filter decides who wins, and the history line lands
         in the same write, so that a transition can be neither lost nor unrecorded.
         """
-        table = LIFECYCLES[seen.kind]
-        target = table.after(table.state(seen.phase), event).value
-        now = self._clock.wall()
+        table, now = LIFECYCLES[seen.kind], self._clock.wall()
+        after = table.after(table.state(seen.phase), event)
+        fields.setdefault("ended", now if after in table.ends() else None)
+        target = after.value
         line = {"at": now, "from": seen.phase, "event": event.value, "to": target}
         return self._write(
             seen, {"phase": target, "since": now, **fields}, line | {"by": by, "why": why}

@@ -5,14 +5,14 @@ Publishes nothing. A file that changes while it is read is read again, a few tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from common.digest import EMPTY, md5
 from common.endpoints.place import Content, Held, Item, Source, Staged, Target, Type
 from common.errors import Changing, Corrupt
 from common.failpoints import failpoint
-from consumer.mover import Lease
+from consumer.mover import BOTH, SOURCE, Lease
 
 READS = 3  # times a file that changes while it is read is read in one attempt
 Chunks = Iterator[bytes | bytearray | memoryview]
@@ -55,17 +55,17 @@ class Copier:
             return item.md5
         with self._source.open(item) as content:
             running = md5()
-            for chunk in self.metered(content.chunks(), "source"):
+            for chunk in self.metered(content.chunks(), SOURCE):
                 running.update(chunk)
             if not content.unchanged():
                 raise Changing(f"{item.path}: changed while it was read")
             return running.hexdigest()
 
-    def metered(self, chunks: Chunks, side: str = "target") -> Chunks:
+    def metered(self, chunks: Chunks, sides: Sequence[str] = BOTH) -> Chunks:
         """The same chunks, each paid for and shown, as long as the unit is ours."""
         for chunk in chunks:
             self._lease.still_mine()
-            self._lease.spend(bytes=len(chunk), side=side)
+            self._lease.spend(bytes=len(chunk), sides=sides)
             self._lease.show(bytes=len(chunk))
             yield chunk
 

@@ -41,9 +41,9 @@ class Cut:
         starts = range(0, self.item.size, self.size)
         return [(start, min(start + self.size, self.item.size)) for start in starts]
 
-    def drafts(self, user: str) -> list[Draft]:
-        """A unit for each range, and one that joins them."""
-        group, data = f"{user}/ranges/{self.tag}", self._packed()
+    def drafts(self, user: str, *, reads: bool = False) -> list[Draft]:
+        """A unit for each range, and one that joins them; `reads`: only to verify."""
+        group, data = f"{user}/ranges/{self.tag}", {**self._packed(), "reads": reads}
         parts = [
             Draft(
                 "range",

@@ -31,7 +31,7 @@ def final(unit: Unit, reach: Reach) -> Receipt:
     if receipt.again or receipt.counts.failed:
         return receipt
     with places(unit, reach) as both:
-        seen = compare(unit.key, reach, both)
+        seen = compare(unit.key, reach, both, both.source.walk())
     if seen.again or seen.counts.failed:
         return seen
     reach.lease.confirm()

@@ -20,4 +20,5 @@ class UsersMover:
         "close": spans.close,
         "final": final,
         "verify": verify.verify,
+        "check": verify.check,
     }

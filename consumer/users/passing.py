@@ -18,7 +18,7 @@ from common.endpoints.place import Held, Item, Source, Target, Type
 from common.errors import Changing, Corrupt, Missing, Occupied, Permanent, Refused, Transient
 from common.failpoints import failpoint
 from common.model import Check, Failure
-from consumer.mover import Lease
+from consumer.mover import TARGET, Lease
 from consumer.users.copying import Copier, Work
 from consumer.users.judge import Verdict, as_published, judge
 from consumer.users.manifest import Entry, Manifest
@@ -134,17 +134,17 @@ class Pass:
         if verdict is not Verdict.COMPARE:
             return verdict, ""
         digest = self._copier.read(item)
-        self._lease.spend(bytes=item.size, requests=1)
+        self._lease.spend(bytes=item.size, requests=1, sides=TARGET)
         same = self._target.digest(item.path)[0] == digest
         again = judge(item, held, ours, check=policy.check, overwrite=policy.overwrite, same=same)
         return again, digest
 
     def _skip(self, item: Item, held: Held, digest: str) -> None:
         ours = self._manifest.ours(item.path)
-        if not digest:
+        if item.type is Type.FILE and not digest:
             proven = [entry.md5 for entry in ours if entry.md5 and entry.size == item.size]
             digest = held.md5 or item.md5 or (proven[-1] if proven else "")
-        adjusted = not self._known(item, held) and self._target.adjust(item, held, None)
+        adjusted = self._adjust(item, held)
         if adjusted:
             held = self._target.look(item.path) or held
         entry = self._entry(item, held, digest)
@@ -154,13 +154,20 @@ class Pass:
         self._manifest.note(item.path, entry)
         self._done(item, digest, moved=adjusted or now, content=now)
 
-    def _known(self, item: Item, held: Held) -> bool:
-        """Is all of it, times and modes included, as it was published? Where versions name
-        contents that is known without asking the target about each item."""
-        return self._target.pace.versions and any(
+    def _adjust(self, item: Item, held: Held) -> bool:
+        """Bring what is not contents in line. An item whose version is as it was published needs
+        nothing read at the source, and nothing asked of a target whose versions name contents."""
+        known = any(
             as_published(held, entry) and entry.source == item.version
             for entry in self._manifest.ours(item.path)
         )
+        if known and self._target.pace.versions:
+            return False
+        attributes = None
+        if not known and item.type is Type.FILE:
+            with self._source.open(item) as content:
+                item, attributes = content.item, content.attributes
+        return self._target.adjust(item, held, attributes)
 
     def _publish(self, works: list[Work], each: Each) -> None:
         if not works:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from common.digest import composite, md5
 from common.endpoints.place import Held, Item
-from common.errors import Changing, Missing, Occupied, Transient
+from common.errors import Changing, Corrupt, Missing, Occupied, Transient
 from common.failpoints import failpoint
 from common.ids import short
 from common.model import Draft, Receipt, Unit
@@ -25,8 +25,10 @@ from consumer.users.places import Places, places, policy
 from consumer.users.tally import Tally
 
 
-def plan(user: str, reach: Reach, both: Places, item: Item) -> list[Draft]:
-    """The units that move this file, or first compare it."""
+def plan(user: str, reach: Reach, both: Places, item: Item, *, reads: bool = False) -> list[Draft]:
+    """The units that move this file, or first compare it; `reads`: only compare it."""
+    if reads:
+        return Cut.of(item, "", reach.settings.range_bytes).drafts(user, reads=True)
     held = both.target.look(item.path)
     if held is None or held.size != item.size:
         return _moving(user, reach, both, item)
@@ -78,11 +80,13 @@ def join(unit: Unit, reach: Reach) -> Receipt:
         if fresh is None or fresh != cut.item:
             if cut.place:
                 both.target.abandon(cut.place, cut.item)
-            again = plan(unit.key, reach, both, fresh) if fresh else []
+            reads = bool(unit.data["reads"])
+            again = plan(unit.key, reach, both, fresh, reads=reads) if fresh else []
             return Receipt(drafts=tuple(again))
         manifest = Manifest(reach.memory, unit.key, Piece(tag=f"file-{short(cut.item.path)}"))
         manifest.load({cut.item.path})
-        return Joining(unit.key, reach, both, cut, manifest, Tally(unit.key)).run()
+        joining = Joining(unit.key, reach, both, cut, manifest, Tally(unit.key))
+        return joining.verify() if unit.data["reads"] else joining.run()
 
 
 def _moving(user: str, reach: Reach, both: Places, item: Item) -> list[Draft]:
@@ -103,6 +107,22 @@ class Joining:
     cut: Cut
     manifest: Manifest
     tally: Tally
+
+    def verify(self) -> Receipt:
+        """Every range was read on both sides; do they agree?"""
+        item = self.cut.item
+        notes = [self._noted(start) for start, _ in self.cut.ranges]
+        self.tally.seen(item)
+        held, ranges = self.both.target.look(item.path), self.cut.ranges
+        wrong = [at for (at, _), (read, found) in zip(ranges, notes, strict=True) if read != found]
+        if held is None or held.size != item.size or wrong:
+            length = f"{held.size} bytes" if held else "nothing"
+            differs = f"{item.path}: {length} on the target; differs in the ranges at {wrong}"
+            self.tally.fail(item.path, Corrupt(differs))
+        else:
+            digest = composite((read for read, _ in notes), self.cut.size)
+            self.tally.done(item, digest, moved=False, mended=False, content=False)
+        return self.tally.receipt()
 
     def run(self) -> Receipt:
         item = self.cut.item

@@ -46,21 +46,22 @@ class Lists:
         self.pending, self.waiting = {}, 0
 
 
-def cut(unit: Unit, reach: Reach, both: Places) -> Receipt:
-    """Plan the spans, ranges and the closing of a user too large for one unit.
+def cut(unit: Unit, reach: Reach, both: Places, *, reads: bool = False) -> Receipt:
+    """Plan the spans, ranges and the closing of a user too large for one unit. With `reads` they
+    only verify.
 
     The plan is noted before it is handed on: a scan that died in between is not made again
     differently, which would move and count items twice.
     """
     noted = f"cut.{unit.generation}"
     if not reach.memory.read(unit.key, noted):
-        plan_ = [asdict(draft) for draft in _scan(unit, reach, both)]
+        plan_ = [asdict(draft) for draft in _scan(unit, reach, both, reads)]
         reach.memory.put(unit.key, noted, json.dumps(plan_).encode())
     [blob] = reach.memory.read(unit.key, noted)
     return Receipt(drafts=tuple(_draft(**fields) for fields in json.loads(blob)))
 
 
-def _scan(unit: Unit, reach: Reach, both: Places) -> list[Draft]:
+def _scan(unit: Unit, reach: Reach, both: Places, reads: bool) -> list[Draft]:
     """What the source refuses is reported by the closing unit, which walks again."""
     parts = _parts(both, reach)
     name = f"{unit.generation}-{unit.epoch}"
@@ -72,18 +73,20 @@ def _scan(unit: Unit, reach: Reach, both: Places) -> list[Draft]:
         if not isinstance(item, Item) or item.type is Type.OTHER:
             continue
         if item.type is Type.DIRECTORY:
-            both.target.directory(item)
+            if not reads:
+                both.target.directory(item)
         elif item.type is Type.FILE and item.size > reach.settings.unit_bytes:
-            drafts += plan(unit.key, reach, both, item)
+            drafts += plan(unit.key, reach, both, item, reads=reads)
         else:
             hard = bool(item.inode and both.target.pace.hardlinks)
             links = links or hard
             lists.add(LINKS if hard else str(bucket(item.path, parts)), item)
     lists.flush()
-    both.target.finish()
+    if not reads:
+        both.target.finish()
     tags = [str(part) for part in range(parts)] + [LINKS] * links
-    spans = [_span(unit, tag, parts, name) for tag in tags]
-    return [*drafts, *spans, _closing(unit, parts)]
+    spans = [_span(unit, "check" if reads else "span", tag, parts, name) for tag in tags]
+    return [*drafts, *spans, _closing(unit, parts, reads)]
 
 
 def _draft(after: list[str], **fields: Any) -> Draft:
@@ -110,17 +113,17 @@ def _parts(both: Places, reach: Reach) -> int:
     return parts
 
 
-def _span(unit: Unit, tag: str, parts: int, name: str) -> Draft:
+def _span(unit: Unit, job: str, tag: str, parts: int, name: str) -> Draft:
     data = {"part": tag, "parts": parts, "list": name}
-    return Draft("span", unit.key, name=f"{name}.{tag}", group=unit.key, wakes=True, data=data)
+    return Draft(job, unit.key, name=f"{name}.{tag}", group=unit.key, wakes=True, data=data)
 
 
-def _closing(unit: Unit, parts: int) -> Draft:
+def _closing(unit: Unit, parts: int, reads: bool) -> Draft:
     return Draft(
         "close",
         unit.key,
         group=f"{unit.key}/close",
         after=(unit.key, f"{unit.key}/files"),
         wakes=True,
-        data={"parts": parts},
+        data={"parts": parts, "reads": reads},
     )

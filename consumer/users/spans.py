@@ -31,9 +31,10 @@ def close(unit: Unit, reach: Reach) -> Receipt:
                 tally.refuse(item)
             elif item.type is Type.OTHER:
                 tally.notice(f"{item.path}: device, socket or pipe, not carried")
-        sealer = Sealer(both.source, both.target, reach.lease, tally)
-        sealer.seal(i for i in both.source.walk() if isinstance(i, Item))
-        both.target.finish()
+        if not unit.data["reads"]:
+            sealer = Sealer(both.source, both.target, reach.lease, tally)
+            sealer.seal(i for i in both.source.walk() if isinstance(i, Item))
+            both.target.finish()
     _forget(unit, reach)
     return tally.receipt()
 
@@ -44,5 +45,6 @@ def _forget(unit: Unit, reach: Reach) -> None:
         kind, _, rest = name.partition(".")
         part, _, parts = rest.rpartition(".")
         stale = kind == "manifest" and part.isdigit() and int(parts) != int(unit.data["parts"])
+        stale = stale and not unit.data["reads"]
         if kind in ("list", "range", "cut") or stale:
             reach.memory.drop(unit.key, name)

@@ -1,4 +1,4 @@
-"""The job `verify`: read both sides of a user again and compare; writes nothing.
+"""The jobs `verify` and `check`: read both sides of a user again and compare; writes nothing.
 
 A side that cannot be read is a failure, never an agreement. It finds damage in memory, in flight
 and in what the store hands out; what a page cache hides needs a cold cache to be found.
@@ -6,26 +6,42 @@ and in what the store hands out; what a page cache hides needs a cold cache to b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from common.digest import md5
 from common.endpoints.place import Held, Item, Type
 from common.errors import Changing, Corrupt, Missing, Permanent, Transient
-from common.model import Receipt, Unit
-from consumer.mover import Reach
+from common.model import Failure, Receipt, Unit
+from consumer.mover import SOURCE, TARGET, Reach
 from consumer.users.copying import Copier
 from consumer.users.places import Places, places
+from consumer.users.scan import cut, listed
 from consumer.users.tally import Tally
+from consumer.users.whole import gather
 
 
 def verify(unit: Unit, reach: Reach) -> Receipt:
-    """Every item of the source is on the target, with these contents, by reading both."""
+    """The job `verify`: every item of the source is on the target, with these contents, by reading
+    both; a huge user is cut into units that do."""
     with places(unit, reach) as both:
-        return compare(unit.key, reach, both)
+        items = gather(both.source.walk(), reach.settings)
+        if items is None:
+            return cut(unit, reach, both, reads=True)
+        return compare(unit.key, reach, both, items)
 
 
-def compare(user: str, reach: Reach, both: Places) -> Receipt:
+def check(unit: Unit, reach: Reach) -> Receipt:
+    """The job `check`: the same for the items of one work list of a huge user."""
+    with places(unit, reach) as both:
+        part = str(unit.data["part"])
+        items = listed(reach.memory, unit.key, str(unit.data["list"]), part)
+        return compare(unit.key, reach, both, items)
+
+
+def compare(user: str, reach: Reach, both: Places, items: Iterable[Item | Failure]) -> Receipt:
     """The receipt of a comparison: skipped is what agrees, failed what does not."""
     tally = Tally(user)
-    for item in both.source.walk():
+    for item in items:
         reach.lease.still_mine()
         if not isinstance(item, Item):
             tally.refuse(item)
@@ -63,7 +79,7 @@ def _agree(item: Item, reach: Reach, both: Places) -> str:
         return ""
     wanted, size = _read(item, reach, both)
     found, length = both.target.digest(item.path)
-    reach.lease.spend(bytes=length, requests=1)
+    reach.lease.spend(bytes=length, requests=1, sides=TARGET)
     if (wanted, size) != (found, length):
         raise Corrupt(
             f"{item.path}: source {wanted} ({size} bytes), target {found} ({length} bytes)"
@@ -83,7 +99,7 @@ def _read(item: Item, reach: Reach, both: Places) -> tuple[str, int]:
     running, size = md5(), 0
     copier = Copier(both.source, both.target, reach.lease)
     with both.source.open(item) as content:
-        for chunk in copier.metered(content.chunks(), "source"):
+        for chunk in copier.metered(content.chunks(), SOURCE):
             running.update(chunk)
             size += len(chunk)
         if not content.unchanged():

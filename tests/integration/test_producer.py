@@ -238,7 +238,7 @@ def test_only_consumers_that_give_signs_count_and_the_long_silent_are_struck_off
 
 def test_a_migration_is_done_when_all_its_units_are(ground: Ground) -> None:
     migration = ground.moving()
-    conductor = Conductor(ground.migrations, ground.units, ground.events, ground.clock)
+    conductor = Conductor(ground.migrations, ground.units, ground.events)
     assert conductor.look(migration).phase == Phase.MOVING
     receipt = Receipt(Counts(items=1, moved=1))
     ground.units.finish(claimed(ground, migration), receipt, seconds=1)
@@ -249,7 +249,7 @@ def test_a_migration_is_done_when_all_its_units_are(ground: Ground) -> None:
 
 def test_a_migration_with_a_unit_in_quarantine_is_not_done_but_stuck(ground: Ground) -> None:
     migration = ground.moving()
-    conductor = Conductor(ground.migrations, ground.units, ground.events, ground.clock)
+    conductor = Conductor(ground.migrations, ground.units, ground.events)
     ground.units.quarantine(claimed(ground, migration), why="no such user")
     assert conductor.look(migration).phase == Phase.MOVING
     assert ground.units.stuck(migration)

@@ -162,7 +162,7 @@ def test_a_fleet_of_any_size_keeps_its_bandwidth(
     def mover() -> None:
         throttle = throttled(broker, hours, bandwidth="1MiB/s")
         while hours.now < seconds:
-            throttle.spend("target", chunk, 1, meanwhile=nothing)
+            throttle.spend(("target",), chunk, 1, meanwhile=nothing)
             moved.append(chunk)
 
     hours.run([mover] * consumers)
@@ -179,7 +179,7 @@ def test_a_fleet_too_large_for_the_deepest_debt_keeps_its_bandwidth_and_nobody_s
         def move() -> None:
             throttle = throttled(broker, hours, bandwidth="1MiB/s")
             while hours.now < 300:
-                throttle.spend("target", 8 * MIB, 1, meanwhile=nothing)
+                throttle.spend(("target",), 8 * MIB, 1, meanwhile=nothing)
                 moved[number] += 8
 
         return move
@@ -195,7 +195,7 @@ def test_a_fleet_keeps_its_number_of_requests(broker: Broker, hours: Hours) -> N
     def mover() -> None:
         throttle = throttled(broker, hours, requests="50/s")
         while hours.now < 60:
-            throttle.spend("source", 4096, 1, meanwhile=nothing)
+            throttle.spend(("source",), 4096, 1, meanwhile=nothing)
             asked.append(1)
 
     hours.run([mover] * 4)
@@ -207,9 +207,9 @@ def test_small_spends_are_gathered_and_none_is_free(
 ) -> None:
     throttle = throttled(broker, hours, requests="1000/s")
     for _ in range(49):
-        throttle.spend("target", 0, 1, meanwhile=nothing)
+        throttle.spend(("target",), 0, 1, meanwhile=nothing)
     assert client.keys(f"{BUCKET}*") == []
-    throttle.spend("target", 0, 1, meanwhile=nothing)
+    throttle.spend(("target",), 0, 1, meanwhile=nothing)
     assert tokens(client, "requests") == 1000 - 50
 
 
@@ -232,7 +232,7 @@ def test_threads_of_one_consumer_share_its_account(broker: Broker, hours: Hours)
 
     def lane() -> None:
         for _ in range(200):
-            throttle.spend("target", MIB // 20, 0, meanwhile=nothing)
+            throttle.spend(("target",), MIB // 20, 0, meanwhile=nothing)
 
     hours.run([lane] * 4)
     assert hours.now == pytest.approx(39, rel=0.05)  # forty seconds' worth, and one was there
@@ -247,7 +247,7 @@ broker = Broker(sys.argv[1])
 throttle = Throttle(broker, "m", Clock(sleep=lambda seconds: None, tick=iter(range(999)).__next__))
 throttle.set({"bandwidth": "1MiB/s"})
 for _ in range(8):
-    throttle.spend("target", 1 << 20, 1, meanwhile=lambda: None)
+    throttle.spend(("target",), 1 << 20, 1, meanwhile=lambda: None)
 broker.close()
 """
 
@@ -267,7 +267,7 @@ def test_a_debt_ends_at_half_a_minute_and_so_does_every_wait(
 
     def mover() -> None:
         throttle = throttled(broker, hours, bandwidth="1MiB/s")
-        throttle.spend("target", 10 * MIB, 1, meanwhile=nothing)
+        throttle.spend(("target",), 10 * MIB, 1, meanwhile=nothing)
         deepest.append(tokens(client, "bandwidth"))
 
     hours.run([mover] * 12)
@@ -285,7 +285,7 @@ def test_a_wait_is_slept_in_slices_and_ends_when_the_unit_is_wanted_back(
     def mover() -> None:
         throttle = throttled(broker, hours, bandwidth="1MiB/s")
         with pytest.raises(Held):
-            throttle.spend("target", 20 * MIB, 1, meanwhile=wanted_back)
+            throttle.spend(("target",), 20 * MIB, 1, meanwhile=wanted_back)
 
     hours.run([mover])
     assert 2 <= hours.now <= 2.5
@@ -299,7 +299,7 @@ def test_a_limit_that_is_raised_or_lifted_ends_the_wait(
     done: list[float] = []
 
     def mover() -> None:
-        throttle.spend("target", 20 * MIB, 1, meanwhile=nothing)
+        throttle.spend(("target",), 20 * MIB, 1, meanwhile=nothing)
         done.append(hours.now)
 
     def operator() -> None:
@@ -316,7 +316,7 @@ def test_a_limit_that_is_lowered_holds_from_then_on(broker: Broker, hours: Hours
 
     def mover() -> None:
         while hours.now < 100:
-            throttle.spend("target", MIB, 1, meanwhile=nothing)
+            throttle.spend(("target",), MIB, 1, meanwhile=nothing)
             moved.append(MIB)
             if hours.now < 10:
                 before.append(MIB)
@@ -361,9 +361,9 @@ def test_a_side_has_a_budget_of_its_own_besides_the_common_one(
     throttle = throttled(broker, hours, bandwidth="10MiB/s", target_bandwidth="1MiB/s")
 
     def mover() -> None:
-        throttle.spend("source", 10 * MIB, 1, meanwhile=nothing)
+        throttle.spend(("source",), 10 * MIB, 1, meanwhile=nothing)
         assert hours.now == 0
-        throttle.spend("target", 10 * MIB, 1, meanwhile=nothing)
+        throttle.spend(("target",), 10 * MIB, 1, meanwhile=nothing)
 
     hours.run([mover])
     assert hours.now == pytest.approx(10, rel=0.05)  # one for the common budget, nine for its own
@@ -392,7 +392,7 @@ def test_without_limits_nothing_is_asked_of_redis(limits: dict[str, str], hours:
     with no_broker() as broker:
         throttle = Throttle(broker, "m", hours.clock())
         throttle.set(limits)
-        throttle.spend("target", MIB, 1, meanwhile=nothing)
+        throttle.spend(("target",), MIB, 1, meanwhile=nothing)
     assert hours.now == 0
 
 
@@ -400,4 +400,4 @@ def test_with_a_limit_a_broker_that_is_away_is_told_as_such(hours: Hours) -> Non
     with no_broker() as broker:
         throttle = throttled(broker, hours, bandwidth="1MiB/s")
         with pytest.raises(Transient, match="broker"):
-            throttle.spend("target", MIB, 1, meanwhile=nothing)
+            throttle.spend(("target",), MIB, 1, meanwhile=nothing)

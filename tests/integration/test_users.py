@@ -331,3 +331,28 @@ def test_a_file_that_never_stands_still_is_reported_and_the_rest_arrives(world: 
     assert "notes.txt" in world.failures(migration)
     assert (world.new / "ann" / "sparse").exists()
     assert not (world.new / "ann" / "notes.txt").exists()
+
+
+def test_a_huge_user_is_verified_in_pieces(small: World) -> None:
+    crowd(small.old / "ann", 300)
+    huge_file(small.old / "ann")
+    small.migrate("ann")
+    verified = small.migrate("ann", **{"pass": "verify"})
+    assert small.states(verified) == {"done"}
+    assert {"verify", "check", "range", "join", "close"} == set(small.jobs(verified))
+    counts = small.counts(verified)
+    assert counts.skipped == counts.items > 300
+    assert small.counts(small.migrate("ann")).moved == 0
+
+
+def test_damage_anywhere_in_a_huge_user_is_found_by_verify(small: World) -> None:
+    crowd(small.old / "ann", 300)
+    huge_file(small.old / "ann")
+    small.migrate("ann")
+    for name, at in (("film", 33 << 20), ("d1/x/f1", 0)):
+        with (small.new / "ann" / name).open("r+b") as file:
+            file.seek(at)
+            file.write(b"\0\1")
+    verified = small.migrate("ann", **{"pass": "verify"})
+    assert set(small.failures(verified)) == {"film", "d1/x/f1"}
+    assert (small.new / "ann" / "film").read_bytes()[33 << 20 :][:2] == b"\0\1"

@@ -16,7 +16,7 @@ from common.endpoints.posix.directories import ENTER, Handle
 from common.endpoints.posix.folding import require_spelled
 from common.endpoints.posix.translation import ours
 from common.endpoints.template import Template
-from common.errors import Missing, Refused
+from common.errors import Refused, Unmounted
 
 SHARD = 0o755  # directories above a user's own, shared by many: as mkdir -p makes them
 
@@ -86,7 +86,7 @@ def enter_fixed(path: str) -> Handle:
     try:
         return Handle(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except FileNotFoundError as exc:
-        raise Missing(
+        raise Unmounted(
             f"{path} does not exist", hint="mount it or make it: it is never made by itself"
         ) from exc
     except (OSError, ValueError) as exc:

@@ -87,8 +87,12 @@ class Unit:
 
     @property
     def fence(self) -> int:
-        """The number that orders all holders of this subject, over all generations."""
-        return self.generation * EPOCHS + self.epoch
+        """The number that orders all holders of this subject, over all generations.
+
+        Epochs count the holders of one unit only: what comes `after` other units is fenced off by
+        none of theirs, however often they were tried.
+        """
+        return (2 * self.generation + bool(self.after)) * EPOCHS + self.epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -89,3 +90,28 @@ def test_a_unit_that_lapsed_cannot_be_reported_by_its_last_holder(ground: Ground
     with pytest.raises(Stale):
         ground.units.finish(unit, Receipt(), seconds=1)
     assert ground.only(migration).state is State.RUNNING
+
+
+def test_what_comes_after_a_unit_is_not_fenced_off_by_it_however_often_that_was_tried(
+    ground: Ground,
+) -> None:
+    migration = ground.moving([SPAN, CLOSE])
+    for _ in range(3):
+        ground.units.lapse(claimed(ground, migration, "span"), attempts=8)
+    span = claimed(ground, migration, "span")
+    ground.marks.append(migration.id, "ann", "manifest.0.1", b"one", fence=span.fence)
+    close = claimed(ground, migration, "close")
+    assert close.epoch < span.epoch
+    ground.marks.append(migration.id, "ann", "manifest.0.1", b"two", fence=close.fence)
+    with pytest.raises(Stale):  # it comes to its end while the other one works
+        ground.marks.append(migration.id, "ann", "manifest.0.1", b"late", fence=span.fence)
+    assert ground.marks.read(migration.id, "ann", "manifest.0.1") == [b"one", b"two"]
+    ground.marks.drop(migration.id, "ann", "manifest.0.1", fence=close.fence)
+    assert ground.marks.names(migration.id, "ann") == []
+
+
+def test_a_later_generation_fences_off_all_units_of_an_earlier_one(ground: Ground) -> None:
+    migration = ground.moving([SPAN, CLOSE])
+    span, close = claimed(ground, migration, "span"), claimed(ground, migration, "close")
+    assert max(span.fence, close.fence) < replace(span, generation=2, epoch=1).fence
+    assert replace(span, epoch=span.epoch + 1).fence > span.fence

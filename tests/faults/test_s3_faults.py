@@ -28,6 +28,7 @@ HASTY = Timeouts(connect=SHORT, first_byte=SHORT, idle_read=SHORT, idle_write=SH
 MEBI = 1 << 20
 SMALL = bytes(range(256)) * 400  # 100 KiB
 LARGE = bytes(range(256)) * (11 * MEBI // 256)
+HUGE = b"".join(number.to_bytes(4, "big") for number in range(33 * MEBI // 4))
 PARTS = {"layout:part": str(5 * MEBI)}
 
 
@@ -124,6 +125,38 @@ def test_an_answer_that_is_cut_again_and_again_goes_on_as_long_as_it_gets_on(
     with far.source() as source, source.open(item) as content:
         assert b"".join(map(bytes, content.chunks())) == LARGE
     assert proxy.connections >= 6
+
+
+def test_a_huge_object_is_read_in_stretches_and_in_order_whatever_breaks(careless: Three) -> None:
+    near, far, proxy = careless
+    near.raw("huge", HUGE)
+    item = known(near, "huge")
+    proxy.set(down=Fault(end_after=3 * MEBI), after=1, times=3)
+    with far.source() as source, source.open(item) as content:
+        assert md5(b"".join(map(bytes, content.chunks()))).digest() == md5(HUGE).digest()
+        inner = b"".join(map(bytes, content.chunks(5, len(HUGE) - 7)))
+        assert inner == HUGE[5:-7]
+    assert proxy.connections > 8
+
+
+def test_a_huge_object_that_is_not_read_to_its_end_leaves_nothing_waiting(careless: Three) -> None:
+    near, far, _ = careless
+    near.raw("huge", HUGE)
+    with far.source() as source:
+        with source.open(known(near, "huge")) as content:
+            chunks = content.chunks()
+            assert bytes(next(chunks)) == HUGE[: 8 * MEBI]
+            del chunks
+        assert [item.path for item in source.walk() if isinstance(item, Item)] == ["", "huge"]
+
+
+def test_a_huge_object_behind_a_silent_line_is_given_up_at_its_limit(careless: Three) -> None:
+    near, far, proxy = careless
+    near.raw("huge", HUGE)
+    item = known(near, "huge")
+    proxy.set(down=Fault(hush_after=2 * MEBI))
+    with hasty(far).source() as source, source.open(item) as content, pytest.raises(Silent):
+        list(content.chunks())
 
 
 def test_an_answer_that_never_gets_on_is_an_error(careless: Three) -> None:

@@ -51,6 +51,9 @@ mon max pg per osd = 1000
 rgw data = {home}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{rgw}
 rgw dns name = localhost
+rgw gc obj min wait = 2
+rgw gc processor period = 3
+rgw gc processor max time = 3
 """
 
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from common.digest import md5
 from common.endpoints.place import Attributes, Held, Item, Type
 from common.endpoints.s3 import metadata, uploads
+from common.endpoints.s3.buffers import Buffers
 from common.endpoints.s3.client import Client
 from common.endpoints.s3.keys import key_for
 from common.endpoints.s3.ledger import Ledger, Note, noted
-from common.endpoints.s3.sending import Chunks, Room, Sender
+from common.endpoints.s3.sending import Chunks, Sender
 from common.endpoints.s3.uploads import Part
 from common.endpoints.wire.statuses import Unsupported
 from common.errors import (
@@ -58,7 +59,7 @@ class Yard:
 
     def __init__(self, client: Client, prefix: str, lanes: ThreadPoolExecutor, token: str) -> None:
         self._client, self._prefix, self._lanes, self._token = client, prefix, lanes, token
-        self._ledger, self._room = Ledger(client, prefix), Room(MEMORY)
+        self._ledger, self._buffers = Ledger(client, prefix), Buffers(MEMORY)
 
     def sweep(self, tokens: str) -> None:
         """Abandon what is noted under tokens that begin so."""
@@ -216,7 +217,7 @@ class Yard:
         return noted(place, key_for(self._prefix, item.path))
 
     def _sender(self, note: Note) -> Sender:
-        return Sender(self._client, self._lanes, self._room, key=note.key, upload=note.upload)
+        return Sender(self._client, self._lanes, self._buffers, key=note.key, upload=note.upload)
 
 
 def part_for(item: Item, attributes: Attributes) -> int:

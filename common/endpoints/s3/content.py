@@ -12,11 +12,13 @@ from types import MappingProxyType
 from common.endpoints.implied import implied
 from common.endpoints.place import Attributes, Item
 from common.endpoints.s3 import metadata
+from common.endpoints.s3.ahead import Ahead
 from common.endpoints.s3.client import Client
 from common.endpoints.wire import Reply, Silent, resumed
 from common.errors import Changing, Missing, Transient
 
 WHOLE = 8 << 20  # bytes; what is not larger is asked for with the opening itself
+FAR = 24 << 20  # bytes; what is larger is read in several stretches at once
 _NONE: Attributes = MappingProxyType({})
 _COUNT = "x-amz-tagging-count"
 
@@ -24,8 +26,8 @@ _COUNT = "x-amz-tagging-count"
 class Content:
     """See `common.endpoints.place.Content`."""
 
-    def __init__(self, client: Client, key: str, item: Item) -> None:
-        self._client, self._key = client, key
+    def __init__(self, client: Client, key: str, item: Item, ahead: Ahead | None = None) -> None:
+        self._client, self._key, self._ahead = client, key, ahead
         self._reply: Reply | None = None
         self.item, self.attributes = item, _NONE
         if not implied(item):
@@ -52,7 +54,10 @@ class Content:
     def chunks(self, start: int = 0, end: int | None = None) -> Iterator[memoryview]:
         """The bytes from `start` to `end`."""
         end = self.item.size if end is None else min(end, self.item.size)
-        yield from resumed(lambda at: self._from(at, end), start, end)
+        if self._ahead and end - start > FAR and self._ranged(start):
+            yield from self._ahead.read(self._fill, start, end)
+        else:
+            yield from resumed(lambda at: self._from(at, end), start, end)
 
     def unchanged(self) -> bool:
         """Every answer was of the version that was opened; objects do not change, they are
@@ -105,6 +110,24 @@ class Content:
             reply, self._reply = self._reply, None
             return reply
         return self._range(start, end)
+
+    def _ranged(self, start: int) -> bool:
+        """Does this server send what is asked for, and not always everything?"""
+        reply = self._range(start, start + 1)
+        ranged = reply.length == 1
+        reply.close()
+        return ranged
+
+    def _fill(self, start: int, view: memoryview) -> None:
+        try:
+            self._range(start, start + len(view)).fill(view)
+        except Silent:
+            raise
+        except Transient:
+            end, at = start + len(view), 0
+            for chunk in resumed(lambda at: self._range(at, end), start, end):
+                view[at : at + len(chunk)] = chunk
+                at += len(chunk)
 
     def _range(self, start: int, end: int | None) -> Reply:
         whole = start == 0 and end in (None, self.item.size)

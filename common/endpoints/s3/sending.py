@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 
 from common.digest import md5
 from common.endpoints.s3 import uploads
+from common.endpoints.s3.buffers import Buffers
 from common.endpoints.s3.client import Client
 from common.endpoints.s3.uploads import Part
 
 Chunks = Iterator[bytes | bytearray | memoryview]
 
 
-class Room:
-    """Bytes of parts that may be in memory at once. One part always fits."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._taken = most, 0
-        self._changed = threading.Condition()
-
-    def take(self, count: int) -> None:
-        """Wait until there is room. Whoever holds some is not waiting here for more."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._taken + count <= self._most)
-            self._taken += count
-
-    def leave(self, count: int) -> None:
-        """Give it back."""
-        with self._changed:
-            self._taken -= count
-            self._changed.notify_all()
-
-
 class Sender:
     """Sends the parts of one upload. `known` are parts that have arrived before."""
 
     def __init__(
-        self, client: Client, lanes: Executor, room: Room, *, key: str, upload: str
+        self, client: Client, lanes: Executor, buffers: Buffers, *, key: str, upload: str
     ) -> None:
-        self._client, self._lanes, self._room = client, lanes, room
+        self._client, self._lanes, self._buffers = client, lanes, buffers
         self._key, self._upload = key, upload
 
     def send(
@@ -55,52 +35,55 @@ class Sender:
     ) -> tuple[list[str], int]:
         """Cut `chunks` into parts of `part` bytes and send what is not there yet; their MD5s in
         order, and the bytes that came. The last part may be shorter."""
-        sent: list[Future[str]] = []
+        sent: list[tuple[Future[str], bytearray]] = []
         total = arrived = 0
         try:
-            for number, data in enumerate(self._cut(chunks, digest, part), first):
-                total += len(data)
+            for number, (buffer, size) in enumerate(self._cut(chunks, digest, part), first):
+                total += size
                 there = (known or {}).get(number)
-                sent.append(self._lanes.submit(self._one, number, data, there, part))
-                while arrived < len(sent) and sent[arrived].done():
-                    sent[arrived].result()  # fail early, not after the whole file was read
+                future = self._lanes.submit(self._one, number, buffer, size, there)
+                sent.append((future, buffer))
+                while arrived < len(sent) and sent[arrived][0].done():
+                    sent[arrived][0].result()  # fail early, not after the whole file was read
                     arrived += 1
-            return [future.result() for future in sent], total
+            return [future.result() for future, _ in sent], total
         finally:
-            for future in sent:
+            for future, buffer in sent:
                 if future.cancel():
-                    self._room.leave(part)
-            for future in sent:
-                if not future.cancelled():
+                    self._buffers.give(buffer)
+                else:
                     future.exception()  # nothing of ours is on its way any more
 
-    def _cut(self, chunks: Chunks, digest: hashlib._Hash, part: int) -> Iterator[memoryview]:
-        buffer, filled = memoryview(b""), 0
+    def _cut(
+        self, chunks: Chunks, digest: hashlib._Hash, part: int
+    ) -> Iterator[tuple[bytearray, int]]:
+        """Full buffers, and the last as far as it is filled; whoever gets them gives them back."""
+        buffer, filled = None, 0
         try:
             for chunk in chunks:
                 digest.update(chunk)
                 rest = memoryview(chunk).cast("B")
                 while rest:
-                    if not buffer:
-                        self._room.take(part)
-                        buffer, filled = memoryview(bytearray(part)), 0
+                    if buffer is None:
+                        buffer, filled = self._buffers.take(part), 0
                     count = min(len(rest), part - filled)
                     buffer[filled : filled + count] = rest[:count]
                     rest, filled = rest[count:], filled + count
                     if filled == part:
-                        full, buffer = buffer, memoryview(b"")
-                        yield full
-            if buffer:
-                last, buffer = buffer[:filled], memoryview(b"")
-                yield last
+                        full, buffer = buffer, None
+                        yield full, part
+            if buffer is not None:
+                last, buffer = buffer, None
+                yield last, filled
         finally:
-            if buffer:
-                self._room.leave(part)
+            if buffer is not None:
+                self._buffers.give(buffer)
 
-    def _one(self, number: int, data: memoryview, there: Part | None, part: int) -> str:
+    def _one(self, number: int, buffer: bytearray, size: int, there: Part | None) -> str:
         try:
-            if there and there.size == len(data) and there.etag == md5(data).hexdigest():
+            data = memoryview(buffer)[:size]
+            if there and there.size == size and there.etag == md5(data).hexdigest():
                 return there.etag
             return uploads.send(self._client, self._key, self._upload, number, data)
         finally:
-            self._room.leave(part)
+            self._buffers.give(buffer)

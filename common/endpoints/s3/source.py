@@ -14,6 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from common.endpoints.implied import Parents
 from common.endpoints.place import Item, Type
 from common.endpoints.s3 import metadata
+from common.endpoints.s3.ahead import Ahead
+from common.endpoints.s3.buffers import Buffers
 from common.endpoints.s3.client import client
 from common.endpoints.s3.content import WHOLE, Content
 from common.endpoints.s3.documents import Entry
@@ -24,7 +26,8 @@ from common.errors import Missing, Refused
 from common.legible import legible
 from common.model import Failure
 
-LOOKS = 8  # requests at once for what a listing does not say
+LOOKS = 8  # requests at once, for what a listing does not say and for long reads
+MEMORY = 64 << 20  # bytes read ahead
 _ADVICE = "rename it at the source, or leave it behind"
 Headers = Mapping[str, str]
 
@@ -36,6 +39,7 @@ class S3Source:
         self._prefix = checked_prefix(prefix)
         self._client = client(location, limits)
         self._lanes = ThreadPoolExecutor(LOOKS, "looks")
+        self._ahead = Ahead(self._lanes, Buffers(MEMORY))
 
     def walk(self) -> Iterator[Item | Failure]:
         """Every key, page by page; what a listing does not say of directories, links and large
@@ -71,7 +75,7 @@ class S3Source:
         key = self._prefix + item.path
         if item.type is Type.DIRECTORY and item.path:
             key += "/"
-        return Content(self._client, key, item)
+        return Content(self._client, key, item, self._ahead)
 
     def close(self) -> None:
         """Connections outlive the user; they are the process'."""

@@ -29,7 +29,7 @@ from common.errors import Missing, Occupied, Refused
 from common.legible import legible
 
 PACE = Pace(lanes=8, batch_items=256, batch_bytes=32 << 20, whole=8 << 20, versions=True)
-LANES = 8  # requests at once for parts and directories
+LANES = 4  # requests at once for parts and directories; more only wait for each other
 
 
 class S3Target:

@@ -50,7 +50,9 @@ class Reply:
             self.close()
             raise self._too_long(most)
         if self._left >= 0:
-            return self._read_known(bytearray(self._left))
+            whole = bytearray(self._left)
+            self._read_known(memoryview(whole))
+            return whole
         whole = bytearray()
         for chunk in self.chunks():
             whole += chunk
@@ -58,6 +60,13 @@ class Reply:
                 self.close()
                 raise self._too_long(most)
         return whole
+
+    def fill(self, view: memoryview) -> None:
+        """The whole body, which is known to be as long as `view`, into it."""
+        if self._left != len(view):
+            self.close()
+            raise Transient(f"{self.what}: the answer has another length than expected")
+        self._read_known(view)
 
     def chunks(self) -> Iterator[memoryview]:
         """The body in pieces; each is valid until the next is asked for."""
@@ -171,9 +180,9 @@ class Reply:
         self._connection.hurry()
         return self._connection.receive_into(view, self._connection.limits.idle_read)
 
-    def _read_known(self, whole: bytearray) -> bytearray:
+    def _read_known(self, view: memoryview) -> None:
         try:
-            self._fill(memoryview(whole))
+            self._fill(view)
         except OSError as exc:
             self.close()
             raise translated(exc, self._connection.origin) from exc
@@ -181,7 +190,6 @@ class Reply:
             self.close()
             raise
         self._end(whole=True)
-        return whole
 
     def _fill(self, view: memoryview) -> None:
         while view:

@@ -25,6 +25,7 @@ class World:
         self.old.mkdir()
         self.new.mkdir()
         self.settings: Settings = settings_for(root / "home", attempts=2, **settings)
+        self.source, self.target = f"file://{self.old}", f"file://{self.new}"
         self.store = SqliteStore(str(root / "state.db"))
         self.ground, self.broker = Ground(self.store), broker
 
@@ -32,7 +33,7 @@ class World:
         """One generation over these users, moved until nothing is due any more."""
         ground, planner = self.ground, PLANNERS[next(iter(PLANNERS))]
         migration = ground.migrations.create(
-            next(iter(PLANNERS)), f"file://{self.old}", f"file://{self.new}", options=options
+            next(iter(PLANNERS)), self.source, self.target, options=options
         )
         if migration.version:
             migration = ground.migrations.renew(migration, Event.AGAIN, by="test", options=options)

@@ -33,7 +33,7 @@ class Channel:
         self._root = f"/{location.bucket}/"
         if not self._path_style():
             origin, self._root = origin._replace(host=f"{location.bucket}.{origin.host}"), "/"
-        self._host = origin.authority
+        self.origin, self._host = origin, origin.authority
         context = self._account.context() if origin.scheme == "https" else None
         self._wire = Wire(origin, limits, context=context)
 
@@ -71,7 +71,7 @@ class Channel:
         answer = self._wire.ask(method, target, sent, body)
         if answer.status not in accept:
             raise self._error(method, key, answer.status, answer.headers, answer.body)
-        if method in _LATE and answer.status == 200 and b"<Error" in answer.body[:200]:
+        if method in _LATE and answer.status == 200 and b"<Error" in answer.body.lstrip()[:200]:
             raise self._error(method, key, 500, answer.headers, answer.body)
         return answer
 
@@ -106,7 +106,7 @@ class Channel:
     ) -> ConvoyError:
         code = message = ""
         try:
-            own, _ = records([bytes(body)], ())
+            own, _ = records([bytes(body).lstrip()], ())  # blanks come while it works
             code, message = own.get("Code", ""), own.get("Message", "")
         except Transient:  # an error page of something in between: the status says enough
             pass

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import roll
 
@@ -15,6 +16,11 @@ pytest_plugins = [
     for name in ("redis", "mongo", "stores", "s3", "proxy")
     if (_SERVERS / f"{name}.py").exists()
 ]
+
+
+# a busy machine is slow, which says nothing about the code
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(trylast=True)

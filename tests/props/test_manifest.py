@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import Stale
@@ -156,7 +156,7 @@ def entry(generation: int, size: int = 1) -> Entry:
     return Entry("file", size, 100, "", "", "", "", generation)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(generations=st.lists(GENERATION, min_size=1, max_size=4))
 def test_what_the_target_shows_stays_known_under_every_later_cut(
     marks: Marks, generations: list[Generation]

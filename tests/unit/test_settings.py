@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -111,6 +112,14 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(f"CONVOY_{name}", "")
     assert Settings() == Settings.model_validate({"home": Settings().home})
     assert Settings().embedded
+
+
+def test_a_host_is_called_as_it_was_told_or_as_it_calls_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings().node == socket.gethostname()
+    monkeypatch.setenv("CONVOY_HOST", "h1")
+    assert Settings().node == "h1"
 
 
 def test_a_variable_of_another_program_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
@@ -190,6 +191,12 @@ def place(home: Path, role: str, node: str, what: str) -> Path:
 def myself(version: str = "") -> Who:
     """This process."""
     return Who(os.getpid(), started(os.getpid()) or 0, boot(), version)
+
+
+def build(version: str) -> str:
+    """What runs, told from other builds of the same version where versions are deployed."""
+    prefix = Path(sys.prefix)
+    return prefix.name if prefix.parent.name == "versions" else version
 
 
 def boot() -> str:

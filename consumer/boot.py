@@ -104,7 +104,7 @@ def attend(settings: Settings, name: str) -> None:
     A home that cannot be used is no reason not to work: then nobody watches.
     """
     try:
-        presence.take(settings.home, ROLE, name, version=ours())
+        presence.take(settings.home, ROLE, name, version=presence.build(ours()))
     except Denied as error:
         log.warning("presence.unknown", why=str(error))
 

@@ -83,7 +83,7 @@ def _attend(known: Settings, role: str, node: str) -> Presence | None:
     """Hold the post for life. Where the home cannot be used nobody watches, and we work all the
     same."""
     try:
-        return presence.take(known.home, role, node, version=installed("convoy"))
+        return presence.take(known.home, role, node, version=presence.build(installed("convoy")))
     except Denied as error:
         terminal.say(f"convoy: nobody will watch this {role}: {error}")
         return None

@@ -28,6 +28,9 @@ Systemd = Annotated[
     bool, typer.Option("--print-systemd", metavar="", help="Show the units for systemd.")
 ]
 Into = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write the units there instead.")]
+Install = Annotated[
+    str, typer.Option(metavar="WHERE", help="Have `cron` or `systemd` keep it from now on.")
+]
 
 
 def watchdog(
@@ -36,15 +39,20 @@ def watchdog(
     print_cron: Cron = False,
     print_systemd: Systemd = False,
     into: Into = None,
+    install: Install = "",
 ) -> None:
     """Keep this host as `convoy host` says: start what is dead, end what hangs.
 
     Its settings are those of the file `env` in the home (CONVOY_HOME).
     """
-    if once + loop + print_cron + print_systemd != 1:
-        raise Refused("say what to do", hint="--once, --loop, --print-cron or --print-systemd")
+    if once + loop + print_cron + print_systemd + bool(install) != 1:
+        hint = "--once, --loop, --print-cron, --print-systemd or --install"
+        raise Refused("say one thing that it is to do", hint=hint)
     home = settings().home.absolute()
-    if print_cron:
+    if install:
+        _prepare(home)
+        terminal.tell(Keepers(home, settings()).install(install))
+    elif print_cron:
         _prepare(home)
         terminal.tell(Keepers(home, settings()).cron())
     elif print_systemd:

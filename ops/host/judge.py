@@ -17,7 +17,7 @@ SHORT = 10.0  # seconds; who dies within them of a start may well do so again
 FALLS = 3  # such deaths in a row, and a person should look
 HOUR = 3600.0
 RESTLESS = 12  # starts of one post within an hour, and a person should look
-LEAVE = 60.0  # seconds for one that was told to give its unit back and end
+LEAVE = 60.0  # seconds for one that was told to give its unit back, or has none, to end
 
 
 class Act(StrEnum):
@@ -120,9 +120,10 @@ def _deadline(sign: Sign, past: Past) -> float:
 def _present(
     seen: Seen, who: Who, past: Past, now: float, limits: Limits, *, wanted: bool
 ) -> Verdict:
-    quiet = silence(seen, who, past, now, limits)
     if past.told and past.pid == who.pid:
+        quiet = silence(seen, who, past, now - LEAVE, limits)  # who ends falls silent before
         return _leaving(past, now, limits, quiet)
+    quiet = silence(seen, who, past, now, limits)
     past = replace(past, told=0.0, pid=0, why="", seen=now)
     if quiet:
         told = replace(past, told=now, pid=who.pid, why=HUNG, up=True)

@@ -14,7 +14,7 @@ from common.endpoints.place import Attributes, Item, Type
 from common.endpoints.posix import PosixTarget, capabilities, prepare, probe
 from common.endpoints.posix import attributes as xattrs
 from common.endpoints.template import Template
-from common.errors import Denied, Missing, Refused
+from common.errors import Denied, Missing, Refused, Unmounted
 from tests.posix import NOBODY, Site, site, unprivileged
 
 MTIME = 10**18 + 1
@@ -228,13 +228,13 @@ def test_probing_a_target_tells_what_it_holds_and_leaves_nothing(here: Site) -> 
 def test_probing_where_one_may_not_write_says_so(here: Site) -> None:
     with unprivileged(), pytest.raises(Denied):
         probe(Template.parse(f"{here.root}/new"))
-    with pytest.raises(Missing):
+    with pytest.raises(Unmounted):
         probe(Template.parse(f"{here.root}/absent"))
 
 
 def test_a_source_can_show_everything_but_must_be_there(here: Site) -> None:
     assert capabilities(Template.parse(f"{here.root}/old")).xattrs
-    with pytest.raises(Missing):
+    with pytest.raises(Unmounted):
         capabilities(Template.parse(f"{here.root}/absent"))
 
 

@@ -14,10 +14,11 @@ import pytest
 from common.clock import Clock
 from common.endpoints.place import Item, Type, is_hole
 from common.endpoints.posix import PosixSource, users
+from common.endpoints.posix.ahead import DEEPEST
 from common.endpoints.posix.content import BLOCK
 from common.endpoints.posix.directories import KEPT
 from common.endpoints.template import Template
-from common.errors import Changing, Denied, Missing, Refused
+from common.errors import Changing, Denied, Missing, Refused, Unmounted
 from common.model import Failure
 from tests.posix import Site, site, unprivileged
 
@@ -86,7 +87,7 @@ def test_a_user_without_a_place_is_missing_and_shows_nothing(here: Site) -> None
 
 
 def test_a_missing_fixed_root_is_told_from_a_missing_user() -> None:
-    with pytest.raises(Missing, match="/nowhere/at/all") as caught:
+    with pytest.raises(Unmounted, match="/nowhere/at/all") as caught:
         PosixSource(Template.parse("/nowhere/at/all"), "alice")
     assert "mount" in caught.value.hint
 
@@ -343,3 +344,72 @@ def test_a_list_of_users_that_cannot_be_read_whole_is_none(here: Site) -> None:
         (here.root / "old").chmod(0o300)
         with pytest.raises(Denied):
             list(users(Template.parse(f"{here.root}/old")))
+
+
+def opened(source: PosixSource, item: Item) -> bytes:
+    with source.open(item) as content:
+        data = content.whole()
+        assert content.unchanged()
+        return data
+
+
+def handles() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_files_are_opened_ahead_of_their_reader_and_none_is_forgotten(here: Site) -> None:
+    for number in range(100):
+        settled(here.old / f"{number:03d}", b"%d" % number)
+    before = handles()
+    source = here.source()
+    found = [item for item in items(source).values() if item.type is Type.FILE]
+    most = 0
+    for item in found:
+        assert opened(source, item) == b"%d" % int(item.path)
+        most = max(most, handles())
+    assert before + 5 < most < before + DEEPEST + 5
+    source.close()
+    assert handles() <= before + 1  # the root itself goes with the source
+
+
+def test_whoever_leaves_files_out_gets_none_opened_ahead(here: Site) -> None:
+    for number in range(100):
+        settled(here.old / f"{number:03d}", b"%d" % number)
+    source = here.source()
+    found = [item for item in items(source).values() if item.type is Type.FILE]
+    before = handles()
+    for item in (*found[::3], found[1], *reversed(found)):
+        assert opened(source, item) == b"%d" % int(item.path)
+        assert handles() <= before + 2
+
+
+def test_a_file_that_is_replaced_after_it_was_opened_ahead_is_noticed(here: Site) -> None:
+    for number in range(20):
+        settled(here.old / f"{number:03d}", b"old")
+    source = here.source()
+    found = [item for item in items(source).values() if item.type is Type.FILE]
+    for item in found[:5]:
+        opened(source, item)
+    settled(here.old / "new", b"new").rename(here.old / found[5].path)
+    (here.old / found[6].path).unlink()
+    for item in found[5:7]:
+        with pytest.raises(Changing):
+            source.open(item)
+    with pytest.raises(Missing):
+        source.open(found[6])
+    assert opened(source, seen(source, found[5].path)) == b"new"
+    assert opened(source, found[7]) == b"old"
+    source.close()
+
+
+def test_a_list_from_elsewhere_may_be_expected_as_well(here: Site) -> None:
+    for number in range(20):
+        settled(here.old / f"{number:03d}", b"x")
+    source = here.source()
+    listed = [seen(source, f"{number:03d}") for number in range(20)]
+    source.expect(listed)
+    before = handles()
+    for item in listed[:8]:
+        assert opened(source, item) == b"x"
+    assert handles() > before + 4
+    source.close()

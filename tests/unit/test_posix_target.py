@@ -22,6 +22,7 @@ from common.errors import (
     Refused,
     Stale,
     Transient,
+    Unmounted,
 )
 from tests.posix import Site, site, unprivileged
 
@@ -147,6 +148,23 @@ def test_publishing_settles_what_was_not_settled(
     assert len(calls) == 1
 
 
+def test_what_was_begun_before_a_settling_and_staged_after_it_is_settled_again(
+    here: Site, target: PosixTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(kernel, "syncfs", calls.append)
+
+    def slow() -> Iterator[bytes]:
+        yield b"x"
+        put(target, "quick", b"y")
+        yield b"x"
+
+    staged = target.stream(file("slow", b"xx"), slow(), md5(), {})
+    assert len(calls) == 1
+    target.publish(staged, None)
+    assert len(calls) == 2
+
+
 def test_a_disk_that_says_no_leaves_nothing_to_publish(
     here: Site, target: PosixTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,7 +260,7 @@ def test_a_place_is_made_with_its_shards_and_only_below_what_is_there(here: Site
     target.finish()
     target.close()
     assert (here.root / "new" / "al" / "alice" / "mail" / "file").read_bytes() == b"x"
-    with pytest.raises(Missing, match="absent"):
+    with pytest.raises(Unmounted, match="absent"):
         PosixTarget(Template.parse(f"{here.root}/absent/{{user}}"), "alice", "unit.1")
 
 

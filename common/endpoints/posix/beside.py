@@ -27,7 +27,7 @@ _NOTE = "beside-"  # begins the names of notes in a staging directory
 
 def carry(staged: Staged, token: str, parent: Handle, dresser: Dresser, writer: Writer) -> Staged:
     """`staged`, copied next to where it belongs and ready to be renamed there."""
-    name = f"{_begin(token)}{staged.serial}"
+    name = f"{_begin(token)}{staged.name}"
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=parent.fd)
     _note(staged)
@@ -56,7 +56,7 @@ def _begin(token: str) -> str:
 
 
 def _note(staged: Staged) -> None:
-    fd = os.open(f"{_NOTE}{staged.serial}", _MAKE, 0o600, dir_fd=staged.directory.fd)
+    fd = os.open(f"{_NOTE}{staged.name}", _MAKE, 0o600, dir_fd=staged.directory.fd)
     try:
         os.write(fd, os.fsencode(staged.path))
         os.fsync(fd)

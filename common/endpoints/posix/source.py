@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from stat import S_ISDIR, S_ISREG
 
 from common.clock import Clock
 from common.endpoints.place import Item, Type
+from common.endpoints.posix.ahead import Ahead
 from common.endpoints.posix.content import FileContent
 from common.endpoints.posix.directories import Directories, split
 from common.endpoints.posix.kernel import Passing
@@ -33,11 +34,18 @@ class PosixSource:
         self._root = Root(template, user, flags=self._quiet)
         self._clock, self._passing = clock or Clock(), Passing()
         self._found: Directories | None = None
+        self._ahead = Ahead(self._open)
 
     def walk(self) -> Iterator[Item | Failure]:
         """Everything below the user's root, the root first. Missing if there is no such place."""
         self._found = self._tree().fresh()  # what stood open may have been moved since
-        return walk(self._found)
+        self._ahead.close()
+        return self._walk(self._found)
+
+    def expect(self, items: Iterable[Item]) -> None:
+        """A hint: these will be opened, in this order. What a walk shows is expected anyway."""
+        for item in items:
+            self._ahead.expect(item)
 
     def look(self, path: str) -> Item | None:
         """One item, or None."""
@@ -53,7 +61,9 @@ class PosixSource:
     def open(self, item: Item) -> FileContent:
         """Open a FILE for its contents, or a DIRECTORY for its attributes."""
         try:
-            fd = self._open(item.path)
+            fd = self._ahead.take(item.path)
+            if fd is None:
+                fd = self._open(item.path)
         except (OSError, ValueError) as exc:
             if isinstance(exc, OSError) and exc.errno in _CHANGED:
                 raise Changing(f"{item.path!r}: something else took its place") from exc
@@ -67,8 +77,15 @@ class PosixSource:
             raise
 
     def close(self) -> None:
-        """Let go of all directories."""
+        """Let go of all that is open."""
+        self._ahead.close()
         self._found = None
+
+    def _walk(self, directories: Directories) -> Iterator[Item | Failure]:
+        for found in walk(directories):
+            if isinstance(found, Item):
+                self._ahead.expect(found)
+            yield found
 
     def _tree(self) -> Directories:
         if self._found is None:

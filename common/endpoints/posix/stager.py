@@ -28,16 +28,16 @@ class Stager:
     def __init__(self, ground: Ground, writer: Writer) -> None:
         self._ground, self._writer = ground, writer
         self._lock, self._settling = Lock(), Lock()
-        self._serials = count(1)
-        self._unsettled: list[str] = []  # files staged since the last settling
-        self._bytes = 0  # staged since the last settling
-        self._staged = self._settled = 0  # the highest serials of either
+        self._names = map(str, count(1))
+        self._round, self._settled = 1, 0  # the round of staging that is open; the last durable
+        self._files: list[str] = []  # staged in the open round
+        self._bytes = self._things = 0
 
     def stage(self, item: Item, data: bytes, attributes: Attributes) -> Staged:
         """A small file, or a link."""
         if len(data) != item.size:
             raise _changed(item, len(data))
-        folder, name, serial = self._next()
+        folder, name = self._next()
         try:
             if item.type is Type.LINK:
                 staged = self._link(folder, name, item)
@@ -48,7 +48,7 @@ class Stager:
         except BaseException:
             self._ground.staging.drop(name)
             raise
-        return self._enlist(staged, serial)
+        return self._enlist(staged)
 
     def stream(
         self,
@@ -58,7 +58,7 @@ class Stager:
         attributes: Attributes,
     ) -> Staged:
         """A large file, chunk by chunk, each digested and read back."""
-        folder, name, serial = self._next()
+        folder, name = self._next()
         try:
             fd = os.open(name, _CREATE, 0o600, dir_fd=folder.fd)
             try:
@@ -74,7 +74,7 @@ class Stager:
         except BaseException:
             self._ground.staging.drop(name)
             raise
-        return self._enlist(Staged(item.path, held, item, folder, name), serial)
+        return self._enlist(Staged(item.path, held, item, folder, name))
 
     def again(self, item: Item, to: str) -> Staged | None:
         """A further name of the published `to`; None if links cannot be had there.
@@ -82,7 +82,7 @@ class Stager:
         Occupied if that is not what the item says any more.
         """
         self._ground.fence()
-        folder, name, _ = self._next()
+        folder, name = self._next()
         parent, old = split(to)
         directory = self._ground.get(parent)
         try:
@@ -103,42 +103,44 @@ class Stager:
             raise Occupied(f"{to!r} is not any more what {item.path!r} is to be linked to")
         return Staged(item.path, held, item, folder, name)
 
-    def settle(self, serial: int | None = None) -> None:
-        """Make everything staged durable, or make sure that what has this serial is.
+    def settle(self, round: int | None = None) -> None:
+        """Make everything staged durable, or make sure that what was staged in `round` is.
 
         If the disk says no nothing of it is left, because what failed to be written is not told
         from what was.
         """
-        if serial is not None and serial <= self._settled:
+        if round is not None and round <= self._settled:
             return
         with self._settling:  # whoever comes second finds it done, and not just begun
-            self._settle()
+            if round is None or round > self._settled:
+                self._close_round()
 
-    def _settle(self) -> None:
+    def _close_round(self) -> None:
         with self._lock:
-            names, self._unsettled = self._unsettled, []
-            size, self._bytes = self._bytes, 0
-            upto = self._staged
-        if upto == self._settled:
-            return
+            round, self._round = self._round, self._round + 1
+            files, self._files = self._files, []
+            size, things, self._bytes, self._things = self._bytes, self._things, 0, 0
+        if things:
+            self._make_durable(files, size)
+        self._settled = round
+
+    def _make_durable(self, files: list[str], size: int) -> None:
         ground = self._ground
         try:
-            folder = ground.folder().fd
-            ground.durability.settle(folder, names, size)
-            for name in names:
-                kernel.forget(folder, name)
+            folder = ground.folder()
+            ground.durability.settle(folder.fd, files, size)
+            for name in files:
+                kernel.forget(folder.fd, name)
         except FileNotFoundError as exc:
             raise swept(ground.staging.name) from exc
         except OSError as exc:
             ground.staging.clear()
             raise ground.failed(exc, "making what was staged durable") from exc
-        self._settled = upto
 
-    def _next(self) -> tuple[Handle, str, int]:
+    def _next(self) -> tuple[Handle, str]:
         """The staging place and a name that nothing in it has."""
-        serial = next(self._serials)
         try:
-            return self._ground.folder(), str(serial), serial
+            return self._ground.folder(), next(self._names)
         except OSError as exc:
             raise self._ground.failed(exc, "opening the staging place") from exc
 
@@ -159,13 +161,13 @@ class Stager:
             os.close(fd)
         return Staged(item.path, held, item, folder, name)
 
-    def _enlist(self, staged: Staged, serial: int) -> Staged:
-        staged.serial = serial
+    def _enlist(self, staged: Staged) -> Staged:
         with self._lock:
+            staged.round = self._round
             if staged.item.type is Type.FILE:
-                self._unsettled.append(staged.name)
+                self._files.append(staged.name)
             self._bytes += staged.item.size
-            self._staged = max(self._staged, serial)
+            self._things += 1
         return staged
 
     def _undone(self, exc: OSError | ValueError | Corrupt, item: Item, name: str) -> ConvoyError:

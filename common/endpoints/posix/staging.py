@@ -36,7 +36,7 @@ class Staged:
     item: Item
     directory: Handle
     name: str
-    serial: int = 0  # how many were staged with it; 0: it is durable already
+    round: int = 0  # of staging, all of which is made durable at once; 0: it is already
     folder: str = ""  # the directory's name, if it is not the unit's own
 
 

@@ -154,7 +154,7 @@ class PosixTarget:
         """Make it visible under its name, in the place of `over`; never before it is durable."""
         if not isinstance(staged, Staged):
             raise TypeError(f"{staged!r} was not staged here")
-        self._stager.settle(staged.serial)
+        self._stager.settle(staged.round)
         return self._publisher.publish(staged, over)
 
     def hardlink(self, item: Item, to: str, over: Held | None) -> Held:

@@ -122,7 +122,7 @@ class Signs:
         """Say that we live, and will say so again within `patience`."""
         now = time.monotonic()
         sign = Sign(self._boot, os.getpid(), now, now + patience.total_seconds(), **said)
-        with suppress(OSError):  # an unwritable home: then nobody watches either
+        with suppress(OSError, Denied):  # an unusable home: then nobody watches either
             if self._file < 0:
                 self._file = _opened(self._path)
             _put(self._file, asdict(sign))

@@ -18,13 +18,13 @@ Writer = Callable[[Template, str, Settings, str], Target]
 
 SOURCES: Mapping[str, Reader] = {
     "file": lambda template, user, _: posix.PosixSource(template, user),
-    "s3": s3.source,
-    "manifest+http": manifest.source,
-    "manifest+https": manifest.source,
+    "s3": s3.open_source,
+    "manifest+http": manifest.open_source,
+    "manifest+https": manifest.open_source,
 }
 TARGETS: Mapping[str, Writer] = {
     "file": lambda template, user, _, token: posix.PosixTarget(template, user, token),
-    "s3": s3.target,
+    "s3": s3.open_target,
 }
 USERS: Mapping[str, Callable[[Template, Settings], Iterator[str]]] = {
     "file": lambda template, _: posix.users(template),

@@ -8,7 +8,7 @@ import pytest
 
 from common.digest import EMPTY, md5
 from common.endpoints.place import Held, Item, Type
-from common.endpoints.s3 import S3Source, client, probing, uploads, users
+from common.endpoints.s3 import S3Source, client_for, probing, uploads, users
 from common.endpoints.s3.ledger import NOTES
 from common.endpoints.template import Template
 from common.endpoints.wire import Timeouts
@@ -63,7 +63,7 @@ def staged_large(place: Place, path: str = "large") -> Iterator[Held]:
 
 
 def test_the_probe_finds_out_what_each_server_really_does(store: Store, prefix: str) -> None:
-    found = probing.probe(client(store.location, Timeouts()), prefix)
+    found = probing.probe(client_for(store.location, Timeouts()), prefix)
     assert found.exclusive == store.exclusive
     assert found.matches == store.matches
     assert found.checks_md5 == store.checks_md5
@@ -75,7 +75,7 @@ def test_the_probe_finds_out_what_each_server_really_does(store: Store, prefix: 
 
 
 def test_the_probe_leaves_nothing_behind(place: Place) -> None:
-    ours = client(place.store.location, Timeouts())
+    ours = client_for(place.store.location, Timeouts())
     probing.probe(ours, place.prefix)
     left = [key for key in place.listed() if ours.head(place.prefix + key)]  # no mere ghosts
     assert left == []
@@ -134,7 +134,7 @@ def test_a_name_that_s3_cannot_hold_is_refused_by_name(place: Place, name: str) 
 def test_a_listing_of_many_pages_is_whole_and_in_order(place: Place) -> None:
     for number in range(12):
         place.raw(f"d{number:02}/f", b"x")
-    pages = list(client(place.store.location, Timeouts()).pages(place.prefix, most=5))
+    pages = list(client_for(place.store.location, Timeouts()).pages(place.prefix, most=5))
     keys = [entry.key for page in pages for entry in page.entries]
     assert keys == [f"{place.prefix}d{number:02}/f" for number in range(12)]
     assert len(pages) == 3
@@ -543,7 +543,9 @@ def test_parts_are_cut_as_at_the_source_so_that_the_etags_agree(place: Place, pr
 def test_uploads_of_earlier_epochs_are_swept_and_others_are_not(place: Place) -> None:
     with place.target("abc.1") as target:
         lost = target.stream(file("large", len(LARGE)), cut(LARGE), md5(), PARTS)
-    foreign = uploads.create(client(place.store.location, Timeouts()), f"{place.prefix}theirs", {})
+    foreign = uploads.create(
+        client_for(place.store.location, Timeouts()), f"{place.prefix}theirs", {}
+    )
     with place.target("abc.2") as target:
         target.sweep("abd")
         assert sorted(place.uploads()) == ["large", "theirs"]
@@ -552,7 +554,7 @@ def test_uploads_of_earlier_epochs_are_swept_and_others_are_not(place: Place) ->
         with pytest.raises(Stale):
             target.publish(lost, None)
     assert place.listed() == []
-    uploads.abort(client(place.store.location, Timeouts()), f"{place.prefix}theirs", foreign)
+    uploads.abort(others, f"{place.prefix}theirs", foreign)
 
 
 def test_several_units_write_one_file_into_one_staging_place(place: Place) -> None:

@@ -157,12 +157,24 @@ def test_redirects_are_followed_a_few_times_and_addresses_seen_from_their_end(si
 
 def test_a_huge_manifest_is_refused_at_the_limit_and_not_read_to_its_end() -> None:
     endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    endless += b"5\r\n[1,1,\r\n" + b"10000\r\n%b\r\n" % (b"1,1,1,1," * 8192) * 40
+    endless += b"1\r\n[\r\n" + b"10000\r\n%b\r\n" % (b" " * 65536) * 40
     with scripted(endless) as server:
         source = ManifestSource(f"{server.url}/x.json", limits=Timeouts(), largest=1 << 20)
         with pytest.raises(Refused, match="more than 1048576 bytes"):
             list(source.walk())
         source.close()
+
+
+def test_a_manifest_of_nothing_but_bad_entries_is_refused_before_it_fills_the_memory(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x.json").write_text("[" + "1," * 20_000 + "1]")
+    with (
+        serving(tmp_path) as web,
+        opened(f"{web}/x.json") as source,
+        pytest.raises(Refused, match="more than 10000"),
+    ):
+        list(source.walk())
 
 
 def test_a_manifest_that_is_cut_short_is_no_shorter_manifest(site: Path) -> None:

@@ -15,7 +15,7 @@ files = st.tuples(
     st.just("x"),
     st.sampled_from([Type.FILE, Type.DIRECTORY]),
     st.just(0),
-    unknown | st.integers(-(10**18), 10**19).filter(lambda ns: ns != -1),
+    unknown | st.integers(-(10**18), 9 * 10**18).filter(lambda ns: ns != -1),
     unknown | st.integers(0, 0o7777),
     unknown | numbers,
     unknown | numbers,

@@ -13,12 +13,12 @@ from common.endpoints.wire import Origin, Timeouts
 from common.errors import Refused
 from common.settings import Settings
 
-__all__ = ["ManifestSource", "capabilities", "fetcher", "source"]
+__all__ = ["ManifestSource", "capabilities", "fetcher", "open_source"]
 
 _OPTIONS = ("largest",)
 
 
-def source(template: Template, user: str, settings: Settings) -> ManifestSource:
+def open_source(template: Template, user: str, settings: Settings) -> ManifestSource:
     """A user's place to read from. Every name of the address is escaped, the user's too."""
     names = [*filter(None, template.fixed.split("/")), *template.path_for(user)]
     url = f"{_origin(template)}/{'/'.join(quote(name, safe='') for name in names)}"

@@ -11,9 +11,11 @@ import threading
 from collections.abc import Iterable, Iterator
 
 from common.endpoints.manifest.records import Record
+from common.errors import Refused
 from common.model import Failure
 
 BATCH = 1000
+BAD = 10_000  # entries that are refused one by one; a list with more is no manifest
 _ADVICE = "correct it in the manifest"
 _TABLE = """
 create table records (path blob primary key, url text, size integer, md5 text, mtime integer,
@@ -77,6 +79,11 @@ class Catalogue:
         for record in found:
             if isinstance(record, Failure):
                 self._failures.append(record)
+                if len(self._failures) > BAD:
+                    raise Refused(
+                        f"no manifest: more than {BAD} of its entries are none",
+                        hint=f"the first: {record.reason}",
+                    )
             else:
                 yield (_blob(record.path), *record[1:])
 

@@ -190,7 +190,7 @@ def _mtime(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
             raise Refused("its mtime is no time")
         seconds = Decimal(value)
-        if not seconds.is_finite() or abs(seconds) > 10**11:
+        if not seconds.is_finite() or abs(seconds) > 9 * 10**9:
             raise Refused("its mtime is no time")
         return int(seconds * 10**9)
     except (ValueError, InvalidOperation, OverflowError) as exc:

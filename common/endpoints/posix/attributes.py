@@ -102,6 +102,8 @@ class Dresser:
         """Set extended attributes and ACLs; those of other worlds (headers, tags) are not ours."""
         for key, value in attributes.items():
             name = key.removeprefix(PREFIX)
+            if key.startswith("layout:"):  # a mere hint
+                continue
             if not key.startswith(PREFIX):
                 self.lost[key.partition(":")[0]] += 1
             elif name.startswith(CARRIED):

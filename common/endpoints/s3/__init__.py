@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from common.endpoints.place import Capabilities
 from common.endpoints.s3 import listing, probing
-from common.endpoints.s3.client import Client, client
+from common.endpoints.s3.client import Client, client_for
 from common.endpoints.s3.location import Location
 from common.endpoints.s3.probing import Traits
 from common.endpoints.s3.source import S3Source
@@ -19,15 +19,15 @@ from common.endpoints.template import Template
 from common.endpoints.wire import Timeouts
 from common.settings import Settings
 
-__all__ = ["Location", "S3Source", "S3Target", "Traits", "client"]
+__all__ = ["Location", "S3Source", "S3Target", "Traits", "client_for"]
 
 
-def source(template: Template, user: str, settings: Settings) -> S3Source:
+def open_source(template: Template, user: str, settings: Settings) -> S3Source:
     """A user's place to read from."""
     return S3Source(_location(template), _prefix(template, user), limits=Timeouts.of(settings))
 
 
-def target(template: Template, user: str, settings: Settings, token: str) -> S3Target:
+def open_target(template: Template, user: str, settings: Settings, token: str) -> S3Target:
     """A user's place to write to."""
     limits = Timeouts.of(settings)
     return S3Target(_location(template), _prefix(template, user), token=token, limits=limits)
@@ -55,7 +55,7 @@ def prepare(template: Template, settings: Settings) -> None:
 
 
 def _client(template: Template, settings: Settings) -> Client:
-    return client(_location(template), Timeouts.of(settings))
+    return client_for(_location(template), Timeouts.of(settings))
 
 
 def _location(template: Template) -> Location:

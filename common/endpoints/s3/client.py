@@ -137,7 +137,7 @@ class Client:
         )
 
 
-def client(location: Location, limits: Timeouts) -> Client:
+def client_for(location: Location, limits: Timeouts) -> Client:
     """This process' client for a bucket: connections outlive the users they are used for."""
     return _client(location, limits, os.getpid())
 

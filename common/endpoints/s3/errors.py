@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.endpoints.wire.statuses import BUSY, Unsupported, busy, meaning
-from common.errors import Changing, ConvoyError, Corrupt, Denied, Occupied, Refused, Transient
+from common.errors import (
+    Changing,
+    ConvoyError,
+    Corrupt,
+    Denied,
+    Missing,
+    Occupied,
+    Refused,
+    Transient,
+)
 
 _BY_CODE: Mapping[str, tuple[type[ConvoyError], str]] = {
     "BadDigest": (Corrupt, "it was damaged on the way; nothing was stored"),
@@ -28,6 +37,7 @@ _BY_CODE: Mapping[str, tuple[type[ConvoyError], str]] = {
     "KeyTooLongError": (Refused, ""),
     "MetadataTooLarge": (Refused, "the item has more metadata than this store holds"),
     "EntityTooLarge": (Refused, "the store does not take objects of this size"),
+    "NoSuchBucket": (Missing, "make the bucket, or correct its name"),
     "InvalidRange": (Changing, ""),
     "PreconditionFailed": (Occupied, ""),
 }

@@ -35,6 +35,7 @@ _MAILED = re.compile(r"(?:\s*=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=)+")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _TIME = re.compile(r"(-?)([0-9]{1,11})(?:\.([0-9]{1,9}))?")
 _MODE = re.compile(r"[0-7]{1,7}")
+_NOBODY = (1 << 32) - 1  # no user or group has this number
 _ID = re.compile(r"[0-9]{1,10}")
 
 
@@ -171,7 +172,8 @@ def _time(text: str) -> int | None:
         return None
     sign, seconds, fraction = match.groups()
     number = int(seconds) * 10**9 + int((fraction or "").ljust(9, "0"))
-    return -number if sign else number
+    number = -number if sign else number
+    return number if abs(number) < 1 << 63 else None  # what a file system can hold
 
 
 def _mode(text: str) -> int | None:
@@ -181,7 +183,7 @@ def _mode(text: str) -> int | None:
 
 
 def _id(text: str) -> int | None:
-    return int(text) if _ID.fullmatch(text) else None
+    return int(text) if _ID.fullmatch(text) and int(text) < _NOBODY else None
 
 
 _READERS = {

@@ -16,7 +16,7 @@ from common.endpoints.place import Item, Type
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.ahead import Ahead
 from common.endpoints.s3.buffers import Buffers
-from common.endpoints.s3.client import client
+from common.endpoints.s3.client import client_for
 from common.endpoints.s3.content import WHOLE, Content
 from common.endpoints.s3.documents import Entry
 from common.endpoints.s3.keys import checked_prefix, objection, reserved
@@ -37,7 +37,7 @@ class S3Source:
 
     def __init__(self, location: Location, prefix: str, *, limits: Timeouts) -> None:
         self._prefix = checked_prefix(prefix)
-        self._client = client(location, limits)
+        self._client = client_for(location, limits)
         self._lanes = ThreadPoolExecutor(LOOKS, "looks")
         self._ahead = Ahead(self._lanes, Buffers(MEMORY))
 

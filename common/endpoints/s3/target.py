@@ -8,6 +8,7 @@ in the metadata. Extended attributes and names that are not UTF-8 it cannot hold
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,7 @@ from common.digest import md5
 from common.endpoints.place import Attributes, Held, Item, Pace, Staged, Type
 from common.endpoints.s3 import amending, metadata, parcels
 from common.endpoints.s3.assembly import PART, Assembly, Yard
-from common.endpoints.s3.client import COPIED, client
+from common.endpoints.s3.client import COPIED, client_for
 from common.endpoints.s3.content import Content
 from common.endpoints.s3.documents import Entry
 from common.endpoints.s3.index import Found, Index
@@ -39,11 +40,17 @@ class S3Target:
 
     def __init__(self, location: Location, prefix: str, *, token: str, limits: Timeouts) -> None:
         self._prefix = checked_prefix(prefix)
-        self._client = client(location, limits)
+        self._client = client_for(location, limits)
         self._lanes = ThreadPoolExecutor(LANES, "s3")
+        self._given: Counter[str] = Counter()  # items with what may not be held here
         self._index = Index(self._client, self._prefix)
         self._markers = Markers(self._client, self._prefix, self._index, self._lanes)
         self._yard = Yard(self._client, self._prefix, self._lanes, token)
+
+    def notices(self) -> list[str]:
+        """What this target could not hold, for the report."""
+        lost = {k: n for k, n in self._given.items() if k != "tag" or not self._client.quirks.tags}
+        return [f"{what}: not kept by the target ({n} times)" for what, n in sorted(lost.items())]
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -107,6 +114,7 @@ class S3Target:
         if item.type is Type.LINK and not self._markers.held():
             raise Refused(f"{legible(item.path)}: a link, which this store cannot hold")
         key = key_for(self._prefix, item.path, marker=item.type is Type.LINK)
+        self._note(attributes)
         held = Held(item.type, len(data), link=item.link, md5=md5, version=md5)
         return Parcel(item.path, held, key, data, md5, metadata.headers(item, attributes))
 
@@ -115,6 +123,7 @@ class S3Target:
     ) -> Staged:
         """In parts; what fits one part is kept in memory and sent at once."""
         if item.size > PART or "layout:part" in attributes:
+            self._note(attributes)
             return self._yard.stream(item, chunks, digest, attributes)
         data = bytearray()
         for chunk in chunks:
@@ -219,6 +228,9 @@ class S3Target:
     def close(self) -> None:
         """Connections outlive the user; they are the process'."""
         self._lanes.shutdown(wait=True, cancel_futures=True)
+
+    def _note(self, attributes: Attributes) -> None:
+        self._given.update({name.partition(":")[0] for name in attributes} & {"xattr", "tag"})
 
     def _held(self, path: str, found: Found, kind: Type = Type.FILE) -> Held:
         item = metadata.described(Item(path, kind), found.headers or {})

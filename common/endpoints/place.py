@@ -71,7 +71,7 @@ class Held(NamedTuple):
 Attributes = Mapping[str, str]
 """What belongs to an item besides contents: `xattr:<name>` (base64), `header:<name>` (HTTP
 content headers, lower case), `meta:<name>` (S3 user metadata), `tag:<name>` (S3 tags). And a
-hint that is no loss where it is not heeded: `layout:part`, how large the parts of an object were."""
+hint, no loss where it is not heeded: `layout:part`, how large the parts of an object were."""
 
 
 class Content(Protocol):

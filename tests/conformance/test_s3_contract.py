@@ -543,9 +543,8 @@ def test_parts_are_cut_as_at_the_source_so_that_the_etags_agree(place: Place, pr
 def test_uploads_of_earlier_epochs_are_swept_and_others_are_not(place: Place) -> None:
     with place.target("abc.1") as target:
         lost = target.stream(file("large", len(LARGE)), cut(LARGE), md5(), PARTS)
-    foreign = uploads.create(
-        client_for(place.store.location, Timeouts()), f"{place.prefix}theirs", {}
-    )
+    others = client_for(place.store.location, Timeouts())
+    foreign = uploads.create(others, f"{place.prefix}theirs", {})
     with place.target("abc.2") as target:
         target.sweep("abd")
         assert sorted(place.uploads()) == ["large", "theirs"]

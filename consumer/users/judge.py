@@ -54,7 +54,7 @@ def as_published(held: Held, entry: Entry) -> bool:
     """Does the target still show what we put there? Then whatever differs inside is damage.
 
     What is unknown on both sides is no evidence: the length alone makes nothing ours."""
-    if held.type.value != entry.type:
+    if held.type != entry.type:
         return False
     if held.type is Type.LINK:
         return held.link == entry.link
@@ -65,7 +65,7 @@ def as_published(held: Held, entry: Entry) -> bool:
 
 def unchanged(item: Item, entry: Entry) -> bool:
     """Does the source still show what we read? By length and mtime; by version if it has none."""
-    if item.type.value != entry.type or item.size != entry.size or item.link != entry.link:
+    if item.type != entry.type or item.size != entry.size or item.link != entry.link:
         return False
     if item.mtime_ns < 0:
         return item.version == entry.source != ""

@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
     def holds(self, path: str) -> bool:
         """Does an item of this path belong here?"""
-        return bool(self.tag) or bucket(path, self.parts) == self.part
+        return self.parts == 1 or bool(self.tag) or bucket(path, self.parts) == self.part
 
     def touches(self, name: str) -> bool:
         """May the piece called `name`, cut at another time, know items of ours?"""
@@ -112,8 +112,10 @@ class Manifest:
     def _learn(self, entries: Iterable[tuple[str, Entry]], paths: set[str] | None) -> None:
         for path, entry in entries:
             if self._piece.holds(path) and (paths is None or path in paths):
-                self._known.setdefault(path, []).append(entry)
-                self._known[path].sort(key=lambda e: e.generation)  # stable: intents stay behind
+                known = self._known.setdefault(path, [])
+                known.append(entry)
+                if len(known) > 1:
+                    known.sort(key=lambda e: e.generation)  # stable: intents stay behind
 
 
 def encode(entries: Iterable[tuple[str, Entry]]) -> bytes:

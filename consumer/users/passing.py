@@ -7,7 +7,7 @@ Whoever dies in between leaves nothing visible, and whoever comes next knows wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -119,17 +119,19 @@ class Pass:
 
     def _consider(self, item: Item) -> Work | None:
         self._lease.still_mine()
-        held = self._target.look(item.path)
-        verdict, digest = self._judged(item, held)
+        held, ours = self._target.look(item.path), self._manifest.ours(item.path)
+        verdict, digest = self._judged(item, held, ours)
         if held is not None and verdict is Verdict.SKIP:
-            self._skip(item, held, digest)
+            self._skip(item, held, ours, digest)
             return None
         if verdict is Verdict.CONFLICT:
             raise _occupied(item)
         return self._copier.stage(item, held, mends=verdict is Verdict.MEND)
 
-    def _judged(self, item: Item, held: Held | None) -> tuple[Verdict, str]:
-        ours, policy = self._manifest.ours(item.path), self._policy
+    def _judged(
+        self, item: Item, held: Held | None, ours: Sequence[Entry]
+    ) -> tuple[Verdict, str]:
+        policy = self._policy
         verdict = judge(item, held, ours, check=policy.check, overwrite=policy.overwrite)
         if verdict is not Verdict.COMPARE:
             return verdict, ""
@@ -142,28 +144,22 @@ class Pass:
         again = judge(item, held, ours, check=policy.check, overwrite=policy.overwrite, same=same)
         return again, digest
 
-    def _skip(self, item: Item, held: Held, digest: str) -> None:
-        ours = self._manifest.ours(item.path)
+    def _skip(self, item: Item, held: Held, ours: Sequence[Entry], digest: str) -> None:
         if item.type is Type.FILE and not digest:
             proven = [entry.md5 for entry in ours if entry.md5 and entry.size == item.size]
             digest = held.md5 or item.md5 or (proven[-1] if proven else "")
-        adjusted = self._adjust(item, held)
+        adjusted = self._adjust(item, held, ours)
         if adjusted:
             held = self._target.look(item.path) or held
-        entry = self._entry(item, held, digest)
-        now = bool(ours) and ours[-1].generation == self._policy.generation
-        if not now:  # what was published before keeps its generation
-            entry = entry._replace(generation=ours[-1].generation if ours else 0)
-        self._manifest.note(item.path, entry)
+        since = ours[-1].generation if ours else 0  # what was published before stays so
+        now = since == self._policy.generation
+        self._manifest.note(item.path, self._entry(item, held, digest, since))
         self._done(item, digest, moved=adjusted or now, content=now)
 
-    def _adjust(self, item: Item, held: Held) -> bool:
+    def _adjust(self, item: Item, held: Held, ours: Sequence[Entry]) -> bool:
         """Bring what is not contents in line. An item whose version is as it was published needs
         nothing read at the source, and nothing asked of a target whose versions name contents."""
-        known = any(
-            as_published(held, entry) and entry.source == item.version
-            for entry in self._manifest.ours(item.path)
-        )
+        known = any(entry.source == item.version and as_published(held, entry) for entry in ours)
         if known and self._target.pace.versions:
             return False
         attributes = None
@@ -179,8 +175,9 @@ class Pass:
         self._target.settle()
         failpoint("users.settled")
         self._lease.confirm()
+        now = self._policy.generation
         self._manifest.intend(
-            {w.item.path: self._entry(w.item, w.staged.held, w.digest) for w in works}
+            {w.item.path: self._entry(w.item, w.staged.held, w.digest, now) for w in works}
         )
         failpoint("users.intended")
         for _ in each(self._appear, works):
@@ -192,7 +189,8 @@ class Pass:
             self._lease.still_mine()
             failpoint("users.publishing")
             held = self._target.publish(work.staged, work.over)
-            self._manifest.note(item.path, self._entry(item, held, work.digest))
+            now = self._policy.generation
+            self._manifest.note(item.path, self._entry(item, held, work.digest, now))
             self._done(item, work.digest, moved=True, mended=work.mends, content=True)
 
         self._attempt(work.item, publish)
@@ -209,7 +207,7 @@ class Pass:
         if held is not None and held.version == there.version:  # one file already
             moved = entry.generation == self._policy.generation
         else:
-            verdict, _ = self._judged(item, held)
+            verdict, _ = self._judged(item, held, self._manifest.ours(item.path))
             if verdict is Verdict.CONFLICT:
                 raise _occupied(item)
             self._manifest.intend({item.path: entry})
@@ -223,16 +221,16 @@ class Pass:
         self.tally.done(item, digest, moved=moved, mended=mended, content=content)
         self._lease.show(items=1)
 
-    def _entry(self, item: Item, held: Held, digest: str) -> Entry:
-        return Entry(
-            type=item.type.value,
-            size=item.size,
-            mtime_ns=item.mtime_ns if item.mtime_ns >= 0 else held.mtime_ns,
-            md5=digest,
-            source=item.version,
-            held=held.version if self._target.pace.versions else "",
-            link=item.link,
-            generation=self._policy.generation,
+    def _entry(self, item: Item, held: Held, digest: str, generation: int) -> Entry:
+        return Entry(  # by place: this runs for every item
+            item.type,
+            item.size,
+            item.mtime_ns if item.mtime_ns >= 0 else held.mtime_ns,
+            digest,
+            item.version,
+            held.version if self._target.pace.versions else "",
+            item.link,
+            generation,
         )
 
 

@@ -168,6 +168,8 @@ class PosixTarget:
 
     def adjust(self, item: Item, held: Held, attributes: Attributes | None) -> bool:
         """Bring owner, mode and time (and attributes) of what is there in line with the item."""
+        if attributes is None and self._ground.dresser.aligned(held, item):
+            return False  # as nearly always: not worth the rest
         with self._ground.translated(f"adjusting {item.path!r}"):
             return aligning.adjust(self._ground, item, held, attributes)
 

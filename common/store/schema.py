@@ -11,10 +11,9 @@ SHAPES: Mapping[str, Shape] = {
     "units": Shape(
         indexes=(
             ("migration", "generation", "due_at"),
-            ("migration", "generation", "state"),
             ("migration", "generation", "group", "state"),
             ("migration", "generation", "key"),
-            ("state",),
+            ("state", "migration", "generation"),  # serves a state in all migrations, too
         )
     ),
     "marks": Shape(indexes=(("migration", "group"),)),

@@ -42,6 +42,13 @@ def test_a_size_is_what_it_says(text: str, count: int) -> None:
     assert size(text) == count
 
 
+@pytest.mark.parametrize(("power", "letter"), enumerate("KMGTP", 1))
+def test_with_an_i_a_unit_is_a_power_of_1024_and_without_of_1000(power: int, letter: str) -> None:
+    assert size(f"3{letter}") == size(f"3{letter}B") == 3 * 1000**power
+    assert size(f"3{letter}i") == size(f"3{letter}iB") == 3 * 1024**power
+    assert show_size(1.5 * 1024**power) == f"1.5 {letter}iB"
+
+
 @pytest.mark.parametrize("text", NO_SIZES)
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Refused, match="is no size") as caught:

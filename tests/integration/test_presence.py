@@ -29,7 +29,6 @@ from pathlib import Path
 from common import presence
 held = presence.take(Path(sys.argv[1]), "consumer", "c01@here", version="1")
 if sys.argv[2] == "fork" and os.fork() == 0:
-    print("child", os.getpid(), flush=True)
     time.sleep(600)
 if sys.argv[2] == "start":
     subprocess.Popen(["sleep", "600"])
@@ -53,9 +52,7 @@ def holder(home: Path, how: str = "alone", **env: str) -> Iterator[subprocess.Po
     ) as process:
         try:
             assert process.stdout is not None
-            told = process.stdout.readline().split()
-            while told[0] != "held":
-                told = process.stdout.readline().split()
+            assert process.stdout.readline().startswith("held")
             yield process
         finally:
             with suppress(ProcessLookupError):
@@ -91,7 +88,7 @@ def test_what_a_holder_forks_or_starts_does_not_keep_the_post(tmp_path: Path, ho
         assert seen(tmp_path).held
         first.kill()
         first.wait()
-        assert not seen(tmp_path).held
+        eventually(lambda: not seen(tmp_path).held)  # a child just forked has yet to let go
 
 
 def test_a_post_is_handed_on_to_the_program_that_its_holder_becomes(tmp_path: Path) -> None:

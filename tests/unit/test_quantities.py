@@ -42,7 +42,7 @@ def test_a_size_is_what_it_says(text: str, count: int) -> None:
     assert size(text) == count
 
 
-@pytest.mark.parametrize(("power", "letter"), enumerate("KMGTP", 1))
+@pytest.mark.parametrize(("power", "letter"), list(enumerate("KMGTP", 1)))
 def test_with_an_i_a_unit_is_a_power_of_1024_and_without_of_1000(power: int, letter: str) -> None:
     assert size(f"3{letter}") == size(f"3{letter}B") == 3 * 1000**power
     assert size(f"3{letter}i") == size(f"3{letter}iB") == 3 * 1024**power

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,8 @@ from email.utils import format_datetime
 import pytest
 
 from common.digest import EMPTY
-from common.endpoints.s3 import uploads
+from common.endpoints.place import Item, Type
+from common.endpoints.s3 import S3Source, uploads
 from common.endpoints.s3.client import Client
 from common.endpoints.s3.documents import TEXT, page, records
 from common.endpoints.s3.errors import judged
@@ -233,6 +235,29 @@ def test_a_listing_that_turns_in_a_circle_ends() -> None:
         pytest.raises(Transient, match="not where"),
     ):
         keys(client)
+
+
+def test_a_walk_of_many_pages_needs_the_memory_of_one() -> None:
+    pages = [
+        listing(*(f"u1/d{page:02}/f{n:03}" for n in range(500)), token=f"t{page}" * (page < 39))
+        for page in range(40)
+    ]
+    with scripted(*pages) as server:
+        location = Location("bucket", endpoint=server.url)
+        source, peaks, seen = S3Source(location, "u1/", limits=Timeouts()), list[int](), 0
+        tracemalloc.start()
+        try:
+            for item in source.walk():
+                assert isinstance(item, Item)
+                seen += item.type is Type.FILE
+                if seen % 5000 == 0 and item.type is Type.FILE:
+                    peaks.append(tracemalloc.get_traced_memory()[1])
+                    tracemalloc.reset_peak()
+        finally:
+            tracemalloc.stop()
+            source.close()
+    assert seen == 20_000
+    assert peaks[-1] < peaks[0] * 1.1
 
 
 @pytest.mark.parametrize(

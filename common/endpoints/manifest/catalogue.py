@@ -15,6 +15,7 @@ from common.errors import Refused
 from common.model import Failure
 
 BATCH = 1000
+CACHE = 32 * 1024  # KiB of memory
 BAD = 10_000  # entries that are refused one by one; a list with more is no manifest
 _ADVICE = "correct it in the manifest"
 _TABLE = """
@@ -37,6 +38,8 @@ class Catalogue:
         self._failures: list[Failure] = []
         self._db = sqlite3.connect("", check_same_thread=False)  # "": a file that has no name
         try:
+            self._db.execute(f"pragma cache_size = -{CACHE}")
+            self._db.execute("pragma journal_mode = off")
             self._db.execute(_TABLE)
             self._db.executemany(_ADD, self._rows(found))
         except BaseException:

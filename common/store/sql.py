@@ -104,7 +104,9 @@ class Layout:
 
     def row(self, doc: Doc) -> Row:
         """What `insertion` takes."""
-        return (doc["id"], encode(doc), *[stored(doc.get(field)) for field in self.columns])
+        values = map(doc.get, self.columns)  # and `stored`, written out: bulk inserts live on it
+        plain = [_BOOL[v] if v is True or v is False else v for v in values]
+        return (doc["id"], encode(doc), *plain)
 
     def update(self, table: str, patch: Patch, where: Clause) -> Clause:
         """Apply the patch that `patched` knows, to the body and to the columns."""

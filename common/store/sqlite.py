@@ -2,8 +2,8 @@
 
 Every change is one statement, so that it is atomic among all threads and processes that have the
 file open. What was acknowledged survives the death of any process; a power cut may take back the
-last changes unless the store is `durable` (batches of `insert_many` always are). Refuses to be
-used over a network file system or as `:memory:`.
+last changes unless the store is `durable` (batches of `insert_many` always are). Refuses `:memory:`
+and a disk on which SQLite cannot keep its log, as over most network file systems.
 """
 
 from __future__ import annotations
@@ -231,8 +231,9 @@ def _prepare(link: Link, path: str, layouts: Sequence[Layout]) -> None:
             f"{path} has format {version}, this program knows {FORMAT}",
             hint="use the version of convoy that wrote it",
         )
-    if link.rows("PRAGMA journal_mode") != [("wal",)]:
-        link.run("PRAGMA journal_mode = WAL")
+    asking = ("PRAGMA journal_mode", "PRAGMA journal_mode = WAL")
+    if not any(link.rows(text) == [("wal",)] for text in asking):
+        raise Permanent(f"{path}: SQLite cannot keep its log there", hint="use a local disk")
     if version == FORMAT and not list(_missing(link, layouts)):
         return
     with link.transaction():

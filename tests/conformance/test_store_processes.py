@@ -17,7 +17,7 @@ import pytest
 from common.errors import Transient
 from common.store.base import Documents, Store, at_most
 from tests.servers import store_worker
-from tests.servers.mongo import QUICK, OwnMongo
+from tests.servers.mongo import OwnMongo
 from tests.servers.places import open_store
 from tests.servers.store_worker import BATCH, batch, line, lines, workers
 from tests.servers.stores import Lab, ids
@@ -203,7 +203,7 @@ def test_a_store_is_opened_by_many_at_once_where_there_was_none(shared_store_lab
 
 def test_a_mongo_that_dies_is_a_passing_trouble(own_mongo: OwnMongo) -> None:
     server = own_mongo.start()
-    store = open_store(server.database("convoy", QUICK))
+    store = open_store(server.database("convoy", "serverSelectionTimeoutMS=300"))
     things = store.collection("things")
     things.insert({"id": "counter", "n": 0})
     told = 0

@@ -131,7 +131,8 @@ def private(
 
 def _mongod(binary: str, home: Path, port: int) -> list[str]:
     (home / "data").mkdir(exist_ok=True)
-    return [binary, "--dbpath", str(home / "data"), "--port", str(port), "--bind_ip", "127.0.0.1"]
+    own = ["--dbpath", str(home / "data"), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+    return [binary, "--port", str(port), *own]
 
 
 def _nx(home: Path, port: int) -> list[str]:

@@ -26,7 +26,8 @@ _LEFT = ("trusted.overlay.",)  # belong to the mount, not to the file
 _SET_ID = 0o6000
 _UNKNOWN_MODE = {Type.FILE: 0o644, Type.DIRECTORY: 0o755}  # where the source has no modes
 _UNSUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
-_TOO_LARGE = (errno.E2BIG, errno.ENOSPC, errno.ERANGE, errno.EDQUOT)
+_TOO_LARGE = (errno.E2BIG, errno.ERANGE)
+_ROOM = 16 << 20  # bytes free from which "no space" is said of the room for attributes alone
 
 
 def read(fd: int) -> Attributes:
@@ -149,13 +150,18 @@ class Dresser:
         except OSError as exc:
             if exc.errno in _UNSUPPORTED:
                 self.lost[f"xattr {name.partition('.')[0]}.*"] += 1
-            elif exc.errno in _TOO_LARGE:
+            elif exc.errno in _TOO_LARGE or (exc.errno == errno.ENOSPC and _has_room(fd)):
                 raise Refused(
                     f"{path}: its attribute {name} ({len(value)} bytes) does not fit",
                     hint="the target's file system cannot hold so large an attribute",
                 ) from exc
             else:
                 raise
+
+
+def _has_room(fd: int) -> bool:
+    free = os.fstatvfs(fd)
+    return free.f_bavail * free.f_frsize > _ROOM
 
 
 def bare(fd: int) -> None:

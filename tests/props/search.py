@@ -20,9 +20,9 @@ from tests.props.protocol import (
     Plan,
     Row,
     Stage,
-    Steps,
     World,
 )
+from tests.props.steps import Steps
 
 PRESENT, BEAT = 9, 1  # what a present epoch and a present beat are called
 HELD = (State.RUNNING, State.DONE)

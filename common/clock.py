@@ -36,6 +36,15 @@ class Stillness:
             return timedelta(0)
         return timedelta(seconds=now - last[1])
 
+    @classmethod
+    def after(cls, clock: Clock, seen: dict[Hashable, tuple[object, float]]) -> Stillness:
+        """Go on from what another process of this boot had `seen`."""
+        return cls(clock, dict(seen))
+
+    def seen(self) -> dict[Hashable, tuple[object, float]]:
+        """Every counter, and the tick at which it moved last: to go on from in another process."""
+        return dict(self._seen)
+
     def keep(self, keys: set[Hashable]) -> None:
         """Forget every key that is not in `keys`, so that memory stays flat."""
         for gone in self._seen.keys() - keys:

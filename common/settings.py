@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     watch_pause: Pause = timedelta(seconds=5)  # after an early death, doubled each time
     watch_pause_most: Pause = timedelta(minutes=10)
 
+    wanted: int = Field(default=0, ge=0)  # consumers of the whole fleet; 0: those that are known
+    alarm_look: Span = timedelta(seconds=15)  # between two rounds of `convoy alarms`
+    alarm_webhook: SecretStr | None = None  # https://...; its path may be a secret
+    alarm_smtp: SecretStr | None = None  # smtps://user:password@host, or smtp:// with STARTTLS
+    alarm_from: str = ""
+    alarm_to: str = ""  # addresses, parted by commas
+    alarm_command: str = ""  # gets the notice as JSON on its standard input
+
     failpoints: str = ""  # for the fault tests only: "name=kill:3,name=fail"
 
     def __init__(self, **values: Any) -> None:

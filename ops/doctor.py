@@ -35,6 +35,7 @@ ALIVE = 3.0  # leases; a consumer's last sign, by its own clock, may be so old
 PACKAGES = ("convoy", "celery", "kombu", "redis", "pymongo", "boto3")
 _TIME = "local t = redis.call('TIME') return {tonumber(t[1])}"
 _PASSWORD = re.compile(r"//.*@")
+_PATH = re.compile(r"^(https?://[^/]*)/.*")  # of a webhook it is the secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def shown(settings: Settings) -> dict[str, str]:
 
 
 def redacted(url: str) -> str:
-    """A URL without user, password and options."""
-    return _PASSWORD.sub("//***@", url.partition("?")[0])
+    """A URL without user, password and options; one of the web without its path, too."""
+    return _PATH.sub(r"\1/***", _PASSWORD.sub("//***@", url.partition("?")[0]))
 
 
 def _looked(

@@ -36,6 +36,13 @@ class Broker:
         with translate(_FOREIGN, "broker"):
             return int(self._redis.llen(f"{PREFIX}{queue}"))
 
+    def unacknowledged(self) -> tuple[int, float | None]:
+        """Messages that consumers were handed and did not acknowledge, and when the oldest was."""
+        with translate(_FOREIGN, "broker"):
+            many = int(self._redis.hlen(f"{PREFIX}unacked"))
+            oldest: Any = self._redis.zrange(f"{PREFIX}unacked_index", 0, 0, withscores=True)
+        return many, float(oldest[0][1]) if oldest else None
+
     def tell(self, subject: str) -> None:
         """Tell everyone that the record `subject` changed (pause, limits, cancel)."""
         with translate(_FOREIGN, "broker"):

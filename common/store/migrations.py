@@ -92,6 +92,11 @@ class Migrations:
             found += list(self._documents.find({"kind": kind.value, "phase": phases}))
         return [_load(doc) for doc in found]
 
+    def by_phase(self) -> dict[tuple[Kind, str], int]:
+        """How many migrations of each kind are in which phase, those at an end too."""
+        rows = self._documents.tally({}, by=("kind", "phase"))
+        return {(Kind(str(kind)), str(phase)): many for (kind, phase), many, _ in rows}
+
     def advance(
         self, seen: Migration, event: StrEnum, *, by: str, why: str = "", **fields: Any
     ) -> Migration:

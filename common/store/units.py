@@ -53,6 +53,12 @@ class Units:
         where: Filter = _of(migration) | {"due_at": at_most(self._clock.wall())}
         return list(map(loaded, self._documents.find(where, order=("due_at",), limit=limit)))
 
+    def oldest_due(self, migration: Migration) -> float | None:
+        """Since when the longest due unit has been due; None if none is. One look at an index."""
+        where: Filter = _of(migration) | {"due_at": at_most(self._clock.wall())}
+        found = self._documents.find(where, order=("due_at",), limit=1, fields=("due_at",))
+        return next((float(doc["due_at"]) for doc in found), None)
+
     def postpone(self, units: Sequence[Unit], by: timedelta) -> None:
         """Note before publishing that these are out: due again, unless claimed by then."""
         due_at = self._clock.wall() + by.total_seconds()

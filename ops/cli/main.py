@@ -12,7 +12,20 @@ import typer
 from typer.core import TyperGroup
 
 from common.errors import ConvoyError
-from ops.cli import act, demo, exits, flower, host, look, migrate, serve, terminal, watchdog
+from ops.cli import (
+    act,
+    alarms,
+    demo,
+    exits,
+    exporter,
+    flower,
+    host,
+    look,
+    migrate,
+    serve,
+    terminal,
+    watchdog,
+)
 from ops.cli import doctor as health
 from ops.doctor import installed
 
@@ -67,6 +80,8 @@ for panel, name, command, example in (
     (RUN, "consumer", serve.consumer, "convoy consumer -n c01"),
     (RUN, "watchdog", watchdog.watchdog, "convoy watchdog --once"),
     (RUN, "flower", flower.flower, "convoy flower --port 5555"),
+    (RUN, "exporter", exporter.exporter, "convoy exporter --listen 127.0.0.1:9464"),
+    (RUN, "alarms", alarms.alarms, "convoy alarms --once"),
 ):
     app.command(name, epilog=f"Example: `{example}`", rich_help_panel=panel)(command)
 

@@ -47,3 +47,4 @@ def test_a_url_is_shown_without_user_password_and_options() -> None:
     assert redacted("redis://:a@b/c@host:6379/4") == "redis://***@host:6379/4"
     assert redacted("mongodb://u:p@h1,h2/db?authSource=x") == "mongodb://***@h1,h2/db"
     assert redacted("sqlite:////home/x/state.db") == "sqlite:////home/x/state.db"
+    assert redacted("https://hooks.example.org/T0/geheim?x=1") == "https://hooks.example.org/***"

@@ -1,0 +1,124 @@
+"""The facts as Prometheus metrics. Labels come from enums only, never from ids.
+
+What could not be looked at is left out, so that no graph shows a zero that nobody measured;
+`convoy_store_up` and `convoy_broker_up` say why.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from common.lifecycle.registry import LIFECYCLES
+from common.lifecycle.units import State
+from common.model import Kind
+from ops.exporter.facts import Facts, Queue, Records
+from ops.exporter.look import Observer
+
+FRESH = timedelta(seconds=5)  # however many scrape us, nobody is asked more often
+SHARE = 10  # looks may take a tenth of the time, not more
+
+
+@dataclass(slots=True)
+class Cache:
+    """The last look, renewed when it is too old and its cost allows. For many threads."""
+
+    observer: Observer
+    _last: Facts | None = None
+    _until: float = 0.0
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def facts(self) -> Facts:
+        """Facts of a moment ago."""
+        with self._turn:
+            clock = self.observer.clock
+            if self._last is None or clock.tick() >= self._until:
+                self._last = self.observer.look()
+                age = max(FRESH.total_seconds(), SHARE * self._last.spent)
+                self._until = clock.tick() + age
+            return self._last
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # a registry keeps it as itself
+class Fleet(Collector):
+    """What a scrape asks."""
+
+    cache: Cache
+
+    def collect(self) -> Iterable[Metric]:
+        return families(self.cache.facts())
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is looked at when we are registered."""
+        return []
+
+
+def families(facts: Facts) -> Iterator[Metric]:
+    """Every metric that these facts allow."""
+    yield _gauge("store_up", "1 if the store answers", int(facts.records is not None))
+    if not facts.idle:
+        yield _gauge("broker_up", "1 if the broker answers", int(facts.queue is not None))
+    yield _gauge("look_seconds", "How long the last look at store and broker took", facts.spent)
+    if facts.records is not None:
+        yield from _works(facts.records)
+        yield from _fleet(facts.records)
+    if facts.queue is not None:
+        yield from _queue(facts.queue)
+
+
+def _works(records: Records) -> Iterator[Metric]:
+    units = GaugeMetricFamily(
+        "convoy_units", "Units of migrations that are not at an end", labels=["kind", "state"]
+    )
+    open_ = _by_kind("open_units", "Units to be done, of migrations that nobody holds")
+    due = _by_kind("unit_due_age_seconds", "For how long the longest due unit has been due")
+    still = _by_kind("progress_age_seconds", "Since when nothing of what is open moved")
+    items = CounterMetricFamily("convoy_items_moved", "Items moved", labels=["kind"])
+    size = CounterMetricFamily("convoy_moved_bytes", "Bytes moved", labels=["kind"])
+    for kind, work in records.works.items():
+        for state in State:
+            units.add_metric([kind.value, state.value], work.units.get(state, 0))
+        open_.add_metric([kind.value], work.open)
+        due.add_metric([kind.value], work.due or 0)
+        still.add_metric([kind.value], work.still)
+        items.add_metric([kind.value], work.items)
+        size.add_metric([kind.value], work.bytes)
+    yield from (units, open_, due, still, items, size)
+
+
+def _fleet(records: Records) -> Iterator[Metric]:
+    phases = GaugeMetricFamily("convoy_migrations", "Migrations", labels=["kind", "phase"])
+    for kind in Kind:
+        table = LIFECYCLES[kind]
+        for phase in sorted({table.start, *table.reachable(table.start)}):
+            phases.add_metric([kind.value, phase], records.phases.get((kind, phase.value), 0))
+    yield phases
+    yield _gauge("consumers_wanted", "Consumers that there should be", records.wanted)
+    yield _gauge("consumers_alive", "Consumers that gave a sign within a lease", records.alive)
+    said = "Units whose holder has been silent for half a lease or longer"
+    yield _gauge("leases_lapsing", said, records.lapsing)
+
+
+def _queue(queue: Queue) -> Iterator[Metric]:
+    waiting = _by_kind("queue_messages", "Messages that no consumer was handed yet")
+    for kind, many in queue.waiting.items():
+        waiting.add_metric([kind.value], many)
+    yield waiting
+    said = "Messages that consumers were handed and did not acknowledge"
+    yield _gauge("unacknowledged_messages", said, queue.unacknowledged)
+    said = "Since when the oldest of these is out"
+    yield _gauge("unacknowledged_age_seconds", said, queue.oldest or 0)
+
+
+def _gauge(name: str, said: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"convoy_{name}", said, value=value)
+
+
+def _by_kind(name: str, said: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"convoy_{name}", said, labels=["kind"])

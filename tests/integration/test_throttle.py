@@ -26,7 +26,6 @@ from tests.hours import BUCKET, MIB, AgedBroker, Hours, nothing, throttled, toke
 from tests.memory import MemoryStore
 from tests.servers.ports import free_port
 
-
 NOBODY = f"redis://127.0.0.1:{free_port()}/0"
 
 
@@ -193,67 +192,25 @@ def test_a_wait_is_slept_in_slices_and_ends_when_the_unit_is_wanted_back(
     assert 2 <= hours.now <= 2.5
 
 
-@pytest.mark.parametrize("limits", [{}, {"bandwidth": "off"}, {"bandwidth": "1GiB/s"}])
-def test_a_limit_that_is_raised_or_lifted_ends_the_wait(
-    broker: Broker, hours: Hours, limits: dict[str, str]
-) -> None:
-    throttle = throttled(broker, hours, bandwidth="1MiB/s")
-    done: list[float] = []
-
-    def mover() -> None:
-        throttle.spend(("target",), 20 * MIB, 1, meanwhile=nothing)
-        done.append(hours.now)
-
-    def operator() -> None:
-        hours.sleep(3)
-        throttle.set(limits)
-
-    hours.run([mover, operator])
-    assert 3 <= done[0] <= 3.5
-
-
-def test_a_limit_that_is_lowered_holds_from_then_on(broker: Broker, hours: Hours) -> None:
-    throttle = throttled(broker, hours, bandwidth="100MiB/s")
-    moved: list[int] = []
-
-    def mover() -> None:
-        while hours.now < 100:
-            throttle.spend(("target",), MIB, 1, meanwhile=nothing)
-            moved.append(MIB)
-            if hours.now < 10:
-                before.append(MIB)
-
-    def operator() -> None:
-        hours.sleep(10)
-        throttle.set({"bandwidth": "1MiB/s"})
-
-    before: list[int] = []
-    hours.run([mover, mover, operator])
-    assert 0.95 <= sum(before) / (10 * 100 * MIB) <= 1.15
-    assert sum(moved) - sum(before) <= (90 + 5) * MIB
-
-
-def test_a_debt_from_a_higher_limit_is_cut_to_the_present_one(
-    broker: Broker, hours: Hours, client: redis.Redis
-) -> None:
-    client.hset(f"{BUCKET}bandwidth", mapping={"tokens": str(-3000 * MIB), "at": "0"})
-
-    def mover() -> None:
-        throttled(broker, hours, bandwidth="1MiB/s").spend(("target",), MIB, 0, meanwhile=nothing)
-
-    hours.run([mover])
-    assert hours.now <= DEEPEST + 2
-
-
 def test_both_sides_share_the_common_budget(broker: Broker, hours: Hours) -> None:
     throttle = throttled(broker, hours, bandwidth="1MiB/s")
 
     def mover() -> None:
-        for side in ("source", "target"):
-            throttle.spend((side,), 10 * MIB, 1, meanwhile=nothing)
+        throttle.spend(("source",), 10 * MIB, 1, meanwhile=nothing)
+        throttle.spend(("target",), 10 * MIB, 1, meanwhile=nothing)
 
     hours.run([mover])
     assert hours.now == pytest.approx(19, rel=0.05)
+
+
+def test_what_passes_both_sides_counts_once_in_all_and_once_on_each(
+    broker: Broker, client: redis.Redis, hours: Hours
+) -> None:
+    limits = {"bandwidth": "4MiB/s", "source_bandwidth": "3MiB/s", "target_bandwidth": "2MiB/s"}
+    throttle = throttled(broker, hours, **limits)
+    throttle.spend(("source", "target"), MIB, 1, meanwhile=nothing)
+    scopes = ("bandwidth", "source.bandwidth", "target.bandwidth")
+    assert [tokens(client, scope) / MIB for scope in scopes] == [3, 2, 1]
 
 
 def test_a_side_has_a_budget_of_its_own_besides_the_common_one(

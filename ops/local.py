@@ -208,10 +208,8 @@ def producer_argv(name: str = "p01") -> list[str]:
 
 def consumer_argv(name: str, host: str = "%h") -> list[str]:
     """The command that runs a consumer of this name on a host of this name."""
-    queues = ",".join(sorted({planner.queue for planner in PLANNERS.values()}))
-    argv = [sys.executable, "-P", "-m", "celery", "-A", "consumer.app", "worker"]
-    argv += ["-n", f"{name}@{host}", "-Q", queues, "--without-gossip", "--without-mingle"]
-    return [*argv, "--loglevel", "WARNING"]
+    queues = sorted({planner.queue for planner in PLANNERS.values()})
+    return [sys.executable, "-P", "-m", "consumer", f"{name}@{host}", *queues]
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -157,9 +157,16 @@ def try_to_take(home: Path, role: str, node: str) -> Presence | None:
 
 
 def forget(home: Path, role: str, node: str) -> None:
-    """Take away the last sign of whoever held the post before; for who holds the lock."""
-    with suppress(OSError):
-        place(home, role, node, "sign").unlink()
+    """Wipe out the last sign of whoever held the post before; for who holds the lock.
+
+    In place: on a disk that is full there would be no room for another.
+    """
+    with suppress(OSError, Denied):
+        sign = _opened(place(home, role, node, "sign"))
+        try:
+            os.pwrite(sign, b" " * RECORD, 0)
+        finally:
+            os.close(sign)
 
 
 def look(home: Path, role: str, node: str) -> Seen:

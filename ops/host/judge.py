@@ -15,6 +15,7 @@ from common.settings import Settings
 
 SHORT = 10.0  # seconds; who dies within them of a start may well do so again
 FALLS = 3  # such deaths in a row, and a person should look
+SOON = 30.0  # seconds until a start for which it is worth to stay awake
 HOUR = 3600.0
 RESTLESS = 12  # starts of one post within an hour, and a person should look
 LEAVE = 60.0  # seconds for one that was told to give its unit back, or has none, to end
@@ -165,7 +166,9 @@ def _absent(seen: Seen, past: Past, now: float, limits: Limits, *, wanted: bool)
     alarm = _alarming(past)
     past = replace(past, alarmed=past.alarmed or alarm)
     if now < past.due:
-        return Verdict(Act.WAIT, past, f"{why}; next try in {past.due - now:.0f} s", alarm)
+        wait = past.due - now
+        soon = wait < SOON
+        return Verdict(Act.WAIT, past, f"{why}; next try in {wait:.0f} s", alarm, hasty=soon)
     begun = replace(past, started=now, seen=now, up=True, starts=(*past.starts, now))
     return Verdict(Act.START, begun, why, alarm)
 

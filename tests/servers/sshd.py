@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.servers import roll
@@ -98,11 +99,8 @@ def hosts(folder: Path, count: int, *, options: dict[str, str] | None = None) ->
             place = folder / name
             place.mkdir(exist_ok=True)
             argv = _argv(program, found, name, place, options or {})
-            stack.enter_context(
-                server(
-                    f"sshd-{name}", argv, ready=lambda n=name: _greets(n, found.port), home=folder
-                )
-            )
+            ready = partial(_greets, name, found.port)
+            stack.enter_context(server(f"sshd-{name}", argv, ready=ready, home=folder))
             found.names.append(name)
             with found.known.open("a") as known:
                 known.write(f"[{name}]:{found.port} {kind} {public}\n")

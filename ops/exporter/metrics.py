@@ -23,26 +23,47 @@ from ops.exporter.look import Observer
 
 FRESH = timedelta(seconds=5)  # however many scrape us, nobody is asked more often
 SHARE = 10  # looks may take a tenth of the time, not more
+PROMPT = timedelta(seconds=2)  # a look that is quicker is waited for
+LATE = timedelta(minutes=1)  # a look that is so much overdue is waited for as well
 
 
 @dataclass(slots=True)
 class Cache:
-    """The last look, renewed when it is too old and its cost allows. For many threads."""
+    """The last look, renewed when it is too old and its cost allows. For many threads.
+
+    A look that takes long is taken behind the scrapes, which get the last one meanwhile; but never
+    one that is so old that it hides a store that hangs: then they wait, and are seen to.
+    """
 
     observer: Observer
     _last: Facts | None = None
-    _until: float = 0.0
+    _at: float = 0.0
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def facts(self) -> Facts:
         """Facts of a moment ago."""
-        with self._turn:
-            clock = self.observer.clock
-            if self._last is None or clock.tick() >= self._until:
-                self._last = self.observer.look()
-                age = max(FRESH.total_seconds(), SHARE * self._last.spent)
-                self._until = clock.tick() + age
-            return self._last
+        last = self._last
+        if last is None or last.spent < PROMPT.total_seconds() or self._over(last, LATE):
+            with self._turn:
+                return self._renewed()
+        if self._over(last) and self._turn.acquire(blocking=False):
+            threading.Thread(target=self._behind, daemon=True).start()
+        return last
+
+    def _over(self, last: Facts, more: timedelta = timedelta(0)) -> bool:
+        age = max(FRESH.total_seconds(), SHARE * last.spent) + more.total_seconds()
+        return self.observer.clock.tick() >= self._at + age
+
+    def _renewed(self) -> Facts:
+        if self._last is None or self._over(self._last):
+            self._last, self._at = self.observer.look(), self.observer.clock.tick()
+        return self._last
+
+    def _behind(self) -> None:
+        try:
+            self._renewed()
+        finally:
+            self._turn.release()
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keeps it as itself

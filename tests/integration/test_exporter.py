@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import signal
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from common.settings import Settings
 from common.store.connect import connect
 from ops.exporter.facts import Facts
 from ops.exporter.look import Observer
-from ops.exporter.metrics import FRESH, SHARE, Cache
+from ops.exporter.metrics import FRESH, LATE, SHARE, Cache
 from ops.exporter.server import exporting, parse
 from ops.host import wanted
 from ops.host.roles import role
@@ -220,28 +222,62 @@ def test_on_a_machine_where_nothing_runs_the_broker_is_not_spoken_of(tmp_path: P
     assert ("broker_up",) not in found
 
 
+@dataclass(slots=True)
 class Slow(Observer):
-    """Each look takes its time."""
+    """Each look takes three seconds of its clock, and as long as `free` is not set."""
+
+    free: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> Facts:
-        self.clock.sleep(2.0)
-        return replace(super().look(), spent=2.0)
+        assert self.free.wait(60)
+        self.clock.sleep(3.0)
+        return replace(Observer.look(self), spent=3.0)
 
 
-def test_however_many_scrape_a_look_is_taken_for_a_tenth_of_the_time_at_most(
+def test_however_many_scrape_a_look_is_taken_every_five_seconds_at_most(
     ground: Ground, settings: Settings
 ) -> None:
     turned = Turned()
-    quick, slow = (Cache(maker(settings, turned.clock())) for maker in (Observer, Slow))
-    first = quick.facts()
-    assert quick.facts() is first
-    turned.turn(FRESH)
-    assert quick.facts() is not first
-    first = slow.facts()
-    turned.turn(timedelta(seconds=2.0 * SHARE - 0.1))
-    assert slow.facts() is first
-    turned.turn(timedelta(seconds=0.2))
-    assert slow.facts() is not first
+    cache = Cache(Observer(settings, turned.clock()))
+    first = cache.facts()
+    turned.turn(FRESH - timedelta(seconds=0.1))
+    assert cache.facts() is first
+    turned.turn(timedelta(seconds=0.1))
+    assert cache.facts() is not first
+
+
+def test_looks_that_are_slow_take_a_tenth_of_the_time_and_hold_up_no_scrape(
+    ground: Ground, settings: Settings
+) -> None:
+    turned = Turned()
+    slow = Slow(settings, turned.clock())
+    cache = Cache(slow)
+    slow.free.set()
+    first = cache.facts()
+    slow.free.clear()
+    turned.turn(timedelta(seconds=3.0 * SHARE - 0.1))
+    assert cache.facts() is first
+    turned.turn(timedelta(seconds=0.1))
+    assert cache.facts() is first  # while another look is taken
+    slow.free.set()
+    assert eventually(lambda: cache.facts() is not first)
+
+
+def test_a_look_that_hangs_is_not_hidden_behind_an_old_one(
+    ground: Ground, settings: Settings
+) -> None:
+    turned = Turned()
+    slow = Slow(settings, turned.clock())
+    cache = Cache(slow)
+    slow.free.set()
+    first = cache.facts()
+    slow.free.clear()
+    turned.turn(timedelta(seconds=3.0 * SHARE) + LATE)
+    with ThreadPoolExecutor(1) as pool:
+        scrape = pool.submit(cache.facts)
+        assert not wait([scrape], 0.3).done
+        slow.free.set()
+        assert scrape.result(60) is not first
 
 
 @pytest.mark.parametrize("text", ["9464", ":9464", "host:", "host:x", "host:70000", "h:-1"])

@@ -576,7 +576,7 @@ def test_several_units_write_one_file_into_one_staging_place(place: Place) -> No
     assert place.listed() == ["huge"] and place.uploads() == []
     data, found, kept = place.read("huge")
     assert data == LARGE and found.mtime_ns == MTIME
-    assert attributes.items() <= kept.items()
+    assert attributes.items() <= kept.items()  # of a large object, which is opened by a look
 
 
 def test_a_staging_place_with_a_gap_is_not_joined(place: Place) -> None:

@@ -59,7 +59,7 @@ def tool(store: Store, name: str, *argv: str) -> str:
     """Run another S3 tool against a store."""
     found = Path(sysconfig.get_path("scripts")) / name
     if not found.exists():
-        roll.absent(name)
+        roll.absent(name, required=name == "rclone")
     env = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": store.access,

@@ -7,6 +7,7 @@ A connection that breaks is taken up again where it broke; silence is not waited
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from common.endpoints.implied import implied
@@ -15,7 +16,7 @@ from common.endpoints.s3 import metadata
 from common.endpoints.s3.ahead import Ahead
 from common.endpoints.s3.client import Client
 from common.endpoints.wire import Reply, Silent, resumed
-from common.errors import Changing, Missing, Transient
+from common.errors import Changing, Denied, Missing, Transient
 
 WHOLE = 8 << 20  # bytes; what is not larger is asked for with the opening itself
 FAR = 24 << 20  # bytes; what is larger is read in several stretches at once
@@ -76,8 +77,7 @@ class Content:
     def _describe(self, headers: Mapping[str, str]) -> None:
         try:
             self._check(headers, whole=True)
-            tagged = headers.get(_COUNT, "0") != "0"
-            tags = (self._client.tags(self._key) if tagged else None) or {}
+            tags = self._tags(headers)
         except BaseException:
             self.__exit__()
             raise
@@ -88,6 +88,15 @@ class Content:
         self.attributes = metadata.attributes(self.item, headers, tags)
         if "-" in self.item.version and self._reply is None:
             self._layout()
+
+    def _tags(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Answers with contents count the tags; those without do not always."""
+        if _COUNT in headers:
+            return (self._client.tags(self._key) or {}) if headers[_COUNT] != "0" else {}
+        if self._reply is None:
+            with suppress(Denied):  # whoever may not know of tags moves objects without
+                return self._client.tags(self._key) or {}
+        return {}
 
     def _layout(self) -> None:
         """How large its parts were, where the store tells: parts cut alike give the same ETag."""

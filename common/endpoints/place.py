@@ -98,6 +98,8 @@ class Content(Protocol):
 class Source(Protocol):
     """A user's place to read from. Nothing here ever writes."""
 
+    lanes: int  # threads that open and read at once, where waiting is what takes the time
+
     def walk(self) -> Iterator[Item | Failure]:
         """Everything below the root, streamed with flat memory, a directory before what is in it.
 
@@ -140,7 +142,8 @@ class Pace:
 
 
 class Target(Protocol):
-    """A user's place to write to. Methods are called from `pace.lanes` threads at once.
+    """A user's place to write to. Methods are called from many threads at once: as many as the
+    source's or the target's lanes.
 
     `token` of the constructor (unit and epoch) names everything unpublished that it makes.
     """

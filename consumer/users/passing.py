@@ -8,11 +8,9 @@ Whoever dies in between leaves nothing visible, and whoever comes next knows wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from common.endpoints.place import Held, Item, Source, Target, Type
 from common.errors import Changing, Corrupt, Missing, Occupied, Permanent, Refused, Transient
@@ -21,12 +19,12 @@ from common.model import Check, Failure
 from consumer.mover import TARGET, Lease
 from consumer.users.copying import Copier, Work
 from consumer.users.judge import Verdict, as_published, judge
+from consumer.users.lanes import Lanes
 from consumer.users.manifest import Entry, Manifest
 from consumer.users.tally import Tally
 
 TROUBLE = 20  # items that fail for passing reasons before the unit gives up for now
 T = TypeVar("T")
-Each = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +60,10 @@ class Pass:
         """Bring the target in line with `items`; directories must precede what is in them.
 
         Names become durable with the target's `finish`, which is the caller's."""
-        with ExitStack() as stack:
-            each: Each = map
-            if self._target.pace.lanes > 1:
-                each = stack.enter_context(ThreadPoolExecutor(self._target.pace.lanes, "lane")).map
+        with Lanes(max(self._source.lanes, self._target.pace.lanes)) as lanes:
             for batch in self._batches(items):
-                self._publish([work for work in each(self._prepare, batch) if work], each)
+                works = lanes.each(self._prepare, batch)
+                self._publish([work for work in works if work], lanes)
             for item in self._others:
                 self._attempt(item, self._further)
 
@@ -128,9 +124,7 @@ class Pass:
             raise _occupied(item)
         return self._copier.stage(item, held, mends=verdict is Verdict.MEND)
 
-    def _judged(
-        self, item: Item, held: Held | None, ours: Sequence[Entry]
-    ) -> tuple[Verdict, str]:
+    def _judged(self, item: Item, held: Held | None, ours: Sequence[Entry]) -> tuple[Verdict, str]:
         policy = self._policy
         verdict = judge(item, held, ours, check=policy.check, overwrite=policy.overwrite)
         if verdict is not Verdict.COMPARE:
@@ -168,7 +162,7 @@ class Pass:
                 item, attributes = content.item, content.attributes
         return self._target.adjust(item, held, attributes)
 
-    def _publish(self, works: list[Work], each: Each) -> None:
+    def _publish(self, works: list[Work], lanes: Lanes) -> None:
         if not works:
             return
         failpoint("users.staged")
@@ -180,8 +174,7 @@ class Pass:
             {w.item.path: self._entry(w.item, w.staged.held, w.digest, now) for w in works}
         )
         failpoint("users.intended")
-        for _ in each(self._appear, works):
-            pass
+        lanes.each(self._appear, works)
         failpoint("users.published")
 
     def _appear(self, work: Work) -> None:

@@ -28,6 +28,8 @@ LARGEST = 1 << 30  # bytes of a manifest
 class ManifestSource:
     """See `common.endpoints.place.Source`. `url` is the manifest of one user."""
 
+    lanes = 8
+
     def __init__(self, url: str, *, limits: Timeouts, largest: int = LARGEST) -> None:
         self._url, self._largest = url, largest
         self._fetcher = fetcher(limits)

@@ -29,6 +29,8 @@ _CHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # a link, file or socket t
 class PosixSource:
     """One user's place as source."""
 
+    lanes = 1  # the processor is what it waits for
+
     def __init__(self, template: Template, user: str, *, clock: Clock | None = None) -> None:
         self._quiet = os.O_NOATIME if os.geteuid() == 0 else 0  # only owners and root may ask it
         self._root = Root(template, user, flags=self._quiet)

@@ -40,7 +40,7 @@ user = {user}
 swift_dir = {home}
 devices = {home}/node
 mount_check = false
-workers = {workers}
+workers = 0
 log_address = {home}/nolog
 log_level = WARNING
 recon_cache_path = {home}/cache
@@ -124,9 +124,9 @@ def _configure(home: Path, ports: dict[str, int], *, cached: bool) -> None:
     _run([sys.executable, "-c", _BUILD, str(home), str(REPLICAS), *numbers])
     common = {"user": getpass.getuser(), "home": home}
     for kind in RINGS:
-        text = _COMMON.format(port=ports[kind], workers=int(kind == "object"), **common)
+        text = _COMMON.format(port=ports[kind], **common)
         (home / f"{kind}.conf").write_text(text + _BACK.format(kind=kind))
-    text = _COMMON.format(port=ports["proxy"], workers=1, **common)
+    text = _COMMON.format(port=ports["proxy"], **common)
     text += _FRONT.format(cache="cache" if cached else "", memcached=ports["memcached"])
     text += "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in (*_PLAIN, "dlo"))
     (home / "proxy.conf").write_text(text + "[filter:symlink]\nuse = egg:swift#symlink\n")

@@ -202,6 +202,8 @@ def _refused(what: str, error: SSHException) -> Denied | Permanent | Transient:
         )
     if isinstance(error, ChannelException):
         return Transient(f"{what}: it opens no more sessions")
+    if "banner" in text or "No existing session" in text:
+        return Transient(f"{what}: it takes the connection and says nothing")
     return Transient(f"{what}: {text}")
 
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,8 +84,18 @@ class Hosts:
 
 
 @contextmanager
-def hosts(folder: Path, count: int, *, options: dict[str, str] | None = None) -> Iterator[Hosts]:
-    """So many hosts; `options` are more of sshd's own. Nothing started on them is left behind."""
+def hosts(
+    folder: Path,
+    count: int,
+    *,
+    options: dict[str, str] | None = None,
+    within: Sequence[str] = (),
+    home: Path | None = None,
+) -> Iterator[Hosts]:
+    """So many hosts, nothing of which is left behind; `options` are more of sshd's own.
+
+    `within` is a command that runs another one, `home` a place that all of them share.
+    """
     program = _program()
     folder.mkdir(parents=True, exist_ok=True)
     found = Hosts(folder, free_port())
@@ -98,7 +108,7 @@ def hosts(folder: Path, count: int, *, options: dict[str, str] | None = None) ->
             name = f"127.0.0.{number + 2}"
             place = folder / name
             place.mkdir(exist_ok=True)
-            argv = _argv(program, found, name, place, options or {})
+            argv = [*within, *_argv(program, found, name, home or place, options or {})]
             ready = partial(_greets, name, found.port)
             stack.enter_context(server(f"sshd-{name}", argv, ready=ready, home=folder))
             found.names.append(name)

@@ -128,6 +128,33 @@ def test_a_notice_that_a_sink_did_not_take_is_told_later_once_and_in_order(watch
     assert watch.hook.told == [("ConsumersMissing", RAISED), ("ConsumersMissing", RESOLVED)]
 
 
+def test_a_sink_that_fails_once_hears_the_rest_of_the_round_later_and_in_order(
+    watch: Watch,
+) -> None:
+    @dataclass
+    class Stumbling:
+        told: list[str]
+        falls: int = 1
+
+        def send(self, notice: Notice) -> None:
+            if self.falls:
+                self.falls -= 1
+                raise Transient("not now")
+            self.told.append(notice.alarm)
+
+    sink = Stumbling([])
+    sinks: dict[str, Sink] = {"sink": sink}
+    ours = Alarms(watch.settings, sinks, watch.ground.clock)
+    watch.ground.moving()
+    watch.ground.turned.turn(STEP)
+    ours.round()
+    watch.ground.turned.turn(timedelta(minutes=3))
+    ours.round()  # two are raised, the first is not taken
+    assert sink.told == []
+    ours.round()
+    assert sink.told == ["NoProgress", "QueueEmpty"]
+
+
 def test_a_store_that_is_away_is_told_and_resolves_nothing_else(
     watch: Watch, tmp_path: Path
 ) -> None:

@@ -158,6 +158,23 @@ def test_counters_never_fall_and_keep_what_ended_between_two_looks(
     assert observer.moved.of(Kind.USERS) == (5, 500)
 
 
+def test_a_unit_that_counts_less_at_its_next_try_lets_no_counter_fall_or_jump(
+    ground: Ground, settings: Settings
+) -> None:
+    migration, observer = ground.moving(DRAFTS[:2]), Observer(settings, ground.clock)
+    parked = Receipt(Counts(items=5, moved=5, bytes=50, bytes_moved=50))
+    ground.units.quarantine(claimed(ground, migration, "ann"), why="x", receipt=parked)
+    observer.look()
+    assert observer.moved.of(Kind.USERS) == (5, 50)
+    ground.units.release(migration, by="test")
+    finish(ground, migration, "ann", 2, 20)
+    observer.look()
+    assert observer.moved.of(Kind.USERS) == (5, 50)
+    finish(ground, migration, "bob", 4, 40)
+    observer.look()
+    assert observer.moved.of(Kind.USERS) == (6, 60)
+
+
 def test_a_migration_that_is_held_has_no_open_and_no_due_units(
     ground: Ground, settings: Settings
 ) -> None:

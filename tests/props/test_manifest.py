@@ -198,11 +198,37 @@ def test_the_same_is_not_kept_twice(past: Past) -> None:
     assert past.known("a", 1) == [entry(1)]
 
 
-def test_the_latest_of_all_generations_stands_last(past: Past) -> None:
-    for generation, parts in ((3, 4), (1, 1), (2, 2)):
+@pytest.mark.parametrize("generations", list(itertools.permutations([1, 2, 3])))
+def test_the_latest_of_all_generations_stands_last(
+    past: Past, generations: tuple[int, int, int]
+) -> None:
+    for generation, parts in zip(generations, CUTS, strict=True):
         manifest = Manifest(past.shelf, past.user, Piece(parts, bucket("a", parts)))
         manifest.intend({"a": entry(generation)})
     assert [e.generation for e in past.known("a", 1)] == [1, 2, 3]
+
+
+def test_of_one_generation_the_latest_intent_stands_last(past: Past) -> None:
+    manifest = Manifest(past.shelf, past.user, Piece())
+    for size in (3, 1, 2):
+        manifest.intend({"a": entry(1, size)})
+    assert [e.size for e in past.known("a", 1)] == [3, 1, 2]
+
+
+def test_a_piece_knows_its_own_items_and_no_others(past: Past) -> None:
+    past.live(1, Generation(1, dict.fromkeys(FILES, Fate.MOVED)))
+    for part in range(4):
+        piece = Piece(4, part)
+        manifest = Manifest(past.shelf, past.user, piece)
+        manifest.load()
+        assert [bool(manifest.ours(path)) for path in FILES] == list(map(piece.holds, FILES))
+
+
+def test_a_piece_named_by_a_tag_knows_of_other_pieces_what_it_was_asked_for(past: Past) -> None:
+    past.live(1, Generation(2, dict.fromkeys(FILES, Fate.MOVED)))
+    manifest = Manifest(past.shelf, past.user, Piece(2, tag=LINKS))
+    manifest.load({FILES[0]})
+    assert [path for path in FILES if manifest.ours(path)] == FILES[:1]
 
 
 def test_this_run_knows_what_it_noted_and_nothing_else_as_its_latest(past: Past) -> None:

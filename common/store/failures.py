@@ -26,7 +26,6 @@ class Failures:
         for first in range(0, len(failures), PIECE):
             self._documents.insert(_piece(unit, first, failures[first : first + PIECE]))
         if unit.epoch > 1:  # else nobody has looked before
-            if unit.epoch > 1:  # else nobody was before us, and a write is spared for every unit
             self._documents.remove({"unit": unit.id, "epoch": below(unit.epoch)})
 
     def of(self, migration: Migration) -> Iterator[tuple[str, str, Failure]]:

@@ -36,6 +36,8 @@ def flower(address: Address = "127.0.0.1", port: Port = 5555, control: Control =
     )
     if not ours.local(address) and not env.get("FLOWER_CERTFILE"):
         terminal.say("passwords travel in clear; set FLOWER_CERTFILE and FLOWER_KEYFILE", "yellow")
-    terminal.say(f"Flower: http://{address}:{port}, as {env['FLOWER_BASIC_AUTH'].split(':')[0]}")
+    user = env["FLOWER_BASIC_AUTH"].partition(":")[0]
+    where = ours.VARIABLE if os.environ.get(ours.VARIABLE) else str(known.home / ours.FILE)
+    terminal.say(f"Flower: http://{address}:{port}, as {user}; the password is in {where}")
     os.chdir("/")  # it would run a flowerconfig.py that lies where it stands
     os.execve(sys.executable, ours.argv(), env)

@@ -13,7 +13,7 @@ import platform
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,21 +103,22 @@ class Flower:
 
 
 @contextmanager
-def flower(found: Fleet) -> Iterator[Flower]:
-    port, home = free_port(), Path(found.env["CONVOY_HOME"])
+def flower_at(home: Path, env: Mapping[str, str]) -> Iterator[Flower]:
+    """Flower as `convoy flower` starts it."""
+    port = free_port()
 
     def ready() -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=2).close()
 
     words = argv("flower", "--port", str(port))
-    with server("flower", words, ready=ready, home=home, env=found.env) as child:
+    with server("flower", words, ready=ready, home=home, env=env) as child:
         yield Flower(port, (home / "flower.auth").read_text().strip(), child.pid)
 
 
 def test_flower_shows_every_consumer_and_the_outcome_of_units_to_who_knows_the_password(
     running: Fleet, tmp_path: Path
 ) -> None:
-    with flower(running) as shown:
+    with flower_at(Path(running.env["CONVOY_HOME"]), running.env) as shown:
         for path in ("/", "/workers", "/tasks", "/api/workers", "/api/tasks", "/broker"):
             assert [shown.get(path, auth)[0] for auth in ("", "convoy:x")] == [401, 401], path
         assert shown.get("/")[0] == 200

@@ -63,7 +63,7 @@ class Hosts:
         """The home of Convoy on a host."""
         return self.folder / name / ".local/state/convoy"
 
-    def fab(self, *words: str | Path, known: bool = True) -> Done:
+    def fab(self, *words: str | Path, known: bool = True, within: float = WITHIN) -> Done:
         """Run `fab` in the checkout."""
         shared = ["--known-hosts", str(self.known)] if known else []
         argv = [sys.executable, "-m", "fabric", "-i", str(self.key), *map(str, words)]
@@ -78,7 +78,7 @@ class Hosts:
             capture_output=True,
             text=True,
             check=False,
-            timeout=WITHIN,
+            timeout=within,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -96,24 +96,21 @@ def hosts(
 
     `within` is a command that runs another one, `home` a place that all of them share.
     """
-    program = _program()
+    program = sshd_program()
     folder.mkdir(parents=True, exist_ok=True)
     found = Hosts(folder, free_port())
-    for name in ("key", "hostkey"):
-        _keygen(folder / name)
-    (folder / "authorized").write_text((folder / "key.pub").read_text())
-    kind, public, *_ = (folder / "hostkey.pub").read_text().split()
+    public = identity(folder)
     with ExitStack() as stack:
         for number in range(count):
             name = f"127.0.0.{number + 2}"
             place = folder / name
             place.mkdir(exist_ok=True)
             argv = [*within, *_argv(program, found, name, home or place, options or {})]
-            ready = partial(_greets, name, found.port)
+            ready = partial(greets, name, found.port)
             stack.enter_context(server(f"sshd-{name}", argv, ready=ready, home=folder))
             found.names.append(name)
             with found.known.open("a") as known:
-                known.write(f"[{name}]:{found.port} {kind} {public}\n")
+                known.write(f"[{name}]:{found.port} {public}\n")
         try:
             yield found
         finally:
@@ -140,7 +137,8 @@ def _argv(
     return [*argv, *(word for key, value in said.items() for word in ("-o", f"{key}={value}"))]
 
 
-def _program() -> str:
+def sshd_program() -> str:
+    """Where it is; skips where it is not."""
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None or shutil.which("ssh-keygen") is None:
         roll.absent("sshd")
@@ -151,13 +149,22 @@ def _program() -> str:
     return program
 
 
+def identity(folder: Path) -> str:
+    """The key of the hosts and the one that they let in; what is known of the former."""
+    for name in ("key", "hostkey"):
+        _keygen(folder / name)
+    (folder / "authorized").write_text((folder / "key.pub").read_text())
+    return " ".join((folder / "hostkey.pub").read_text().split()[:2])
+
+
 def _keygen(path: Path) -> None:
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     if not path.exists():
         subprocess.run(argv, check=True, capture_output=True)
 
 
-def _greets(name: str, port: int) -> None:
+def greets(name: str, port: int) -> None:
+    """Raises unless an SSH server speaks there."""
     with socket.create_connection((name, port), timeout=2) as line:
         assert line.recv(4) == b"SSH-"
 

@@ -156,7 +156,7 @@ def test_what_a_source_does_not_know_is_set_as_people_expect(
 
 
 def test_what_belongs_to_other_worlds_is_told_and_not_kept(here: Site, target: PosixTarget) -> None:
-    put(target, file("file"), {"header:content-type": "text/plain", "tag:a": "b"})
+    put(target, file("file"), {"header:a": "b", "tag:a": "b", "layout:part": "8"})
     assert os.listxattr(here.new / "file") == []
     assert target.notices() == [
         "header: not kept by the target (1 times)",

@@ -21,6 +21,7 @@ from common.errors import Refused
 
 PREFIX = "xattr:"
 CARRIED = ("user.", "trusted.", "security.capability", "system.posix_acl_")
+_HINT = "layout:"  # how an object store cut it: no loss
 INHERITED = "system.posix_acl_"
 _LEFT = ("trusted.overlay.",)  # belong to the mount, not to the file
 _SET_ID = 0o6000
@@ -104,6 +105,8 @@ class Dresser:
         for key, value in attributes.items():
             name = key.removeprefix(PREFIX)
             if key.startswith("layout:"):  # a mere hint
+                continue
+            if key.startswith(_HINT):
                 continue
             if not key.startswith(PREFIX):
                 self.lost[key.partition(":")[0]] += 1

@@ -112,7 +112,7 @@ def _fed(work: Path, users: int, seconds: float) -> dict[str, float]:
         deepest = memory = leader = 0
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            deepest = max(deepest, up.broker.depth("users"))
+            deepest = max(deepest, up.broker.waiting("users"))
             memory = max(memory, resident([up.redis]))
             leader = max(leader, resident([up.producer.pid]))
             time.sleep(GLANCE)

@@ -1,7 +1,11 @@
-"""What running commands costs: wall time, and the processor time of them and their children."""
+"""What running commands costs: wall time, and the processor time of them and all they started.
+
+We adopt what a command leaves behind, so that nothing it started escapes the bill.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import time
@@ -13,6 +17,9 @@ from typing import NamedTuple
 
 SHOWN = 2000  # characters of a failed command's words
 _TICK = os.sysconf("SC_CLK_TCK")
+_ADOPT = 36  # PR_SET_CHILD_SUBREAPER <linux/prctl.h>
+
+ctypes.CDLL(None).prctl(_ADOPT, 1, 0, 0, 0)
 
 
 class Spent(NamedTuple):
@@ -28,7 +35,7 @@ class Failed(Exception):
 
 def run(commands: Sequence[Sequence[str]], env: Mapping[str, str] | None = None) -> Spent:
     """Run all of them at once and wait for the last. Failed if one fails."""
-    full = {**os.environ, **(env or {})}
+    full, before = {**os.environ, **(env or {})}, set(_children())
     with TemporaryFile() as said:
         began, cpu = time.monotonic(), 0.0
         children = [
@@ -42,6 +49,9 @@ def run(commands: Sequence[Sequence[str]], env: Mapping[str, str] | None = None)
             child.returncode = os.waitstatus_to_exitcode(status)
             cpu += used.ru_utime + used.ru_stime
         seconds = time.monotonic() - began
+        for orphan in set(_children()) - before:
+            rest = os.wait4(orphan, 0)[2]
+            cpu += rest.ru_utime + rest.ru_stime
         if any(child.returncode for child in children):
             said.seek(0)
             words = said.read()[-SHOWN:].decode(errors="replace")
@@ -60,12 +70,9 @@ def family(pids: Iterable[int]) -> set[int]:
     left = list(pids)
     while left:
         pid = left.pop()
-        if pid in found:
-            continue
-        found.add(pid)
-        with suppress(OSError):
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                left += map(int, (task / "children").read_text().split())
+        if pid not in found:
+            found.add(pid)
+            left += _children(pid)
     return found
 
 
@@ -86,3 +93,11 @@ def _ticks(pid: int) -> int:
     except OSError:
         return 0
     return sum(map(int, text.rpartition(")")[2].split()[11:15]))
+
+
+def _children(pid: int | str = "self") -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found

@@ -17,12 +17,14 @@ import time
 import urllib.request
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from common.queue.app import make_app
 from common.settings import Settings
 from ops.embedded import Redis
 from ops.flower import MOST_UNITS
 from tests.e2e.test_celery_tools import flower_at
+from tests.fleet import ROOT
 from tests.waiting import eventually
 
 BATCH = 2_000
@@ -35,11 +37,22 @@ def resident(pid: int) -> int:
     return int(found[1]) if found else 0
 
 
-def heard(port: int) -> int:
-    """How many of our events it has taken in."""
+def told_of(port: int, what: str) -> int:
+    """The sum of one of its own counters."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
-    return round(sum(map(float, re.findall(r"^flower_events_total\{.*\} (\S+)$", text, re.M))))
+    return round(sum(map(float, re.findall(rf"^{what}\{{.*\}} (\S+)$", text, re.MULTILINE))))
+
+
+def heard(port: int) -> int:
+    """How many events of units it has taken in."""
+    return told_of(port, "flower_events_total")
+
+
+def awake(port: int, speaker: Any) -> bool:
+    """Does it hear us by now?"""
+    speaker.send("worker-heartbeat", freq=2)
+    return told_of(port, "flower_worker_online") == 1
 
 
 def caught_up(port: int, wanted: int) -> bool:
@@ -49,13 +62,14 @@ def caught_up(port: int, wanted: int) -> bool:
 def flood(home: Path, units: int) -> list[tuple[int, int]]:
     """Units told of, and KiB in use then."""
     with Redis(home / "redis") as redis:
-        env = {"CONVOY_BROKER_URL": redis.url, "CONVOY_HOME": str(home)}
+        env = {"CONVOY_BROKER_URL": redis.url, "CONVOY_HOME": str(home), "PYTHONPATH": str(ROOT)}
         env |= {"CONVOY_STATE_URL": f"sqlite:///{home}/state.db"}
-        fields = {name.removeprefix("CONVOY_").lower(): value for name, value in env.items()}
+        ours = {name: value for name, value in env.items() if name.startswith("CONVOY_")}
+        fields = {name.removeprefix("CONVOY_").lower(): value for name, value in ours.items()}
         app = make_app(Settings.model_validate(fields))
         with flower_at(home, env) as shown, app.connection_for_write() as line:
             speaker = app.events.Dispatcher(line, hostname="c01@flood")
-            eventually(lambda: speaker.send("worker-heartbeat", freq=2) or heard(shown.port))
+            eventually(partial(awake, shown.port, speaker))
             found = [(0, resident(shown.pid))]
             for first in range(0, units, BATCH):
                 before = heard(shown.port)
@@ -67,13 +81,12 @@ def flood(home: Path, units: int) -> list[tuple[int, int]]:
     return found
 
 
-def tell(speaker: object, number: int) -> None:
+def tell(speaker: Any, number: int) -> None:
     """All events of one unit."""
     unit = f"users-1053471853.1.{number:016x}:1"
     said = {"uuid": unit, "name": "convoy.move", "args": f"['users-1053471853', '{unit}', 1]"}
     for event in EVENTS:
-        send = speaker.send  # type: ignore[attr-defined]
-        send(event, **said, result="'moved'", runtime=0.25, retries=0)
+        speaker.send(event, **said, result="'moved'", runtime=0.25, retries=0)
 
 
 def main() -> int:

@@ -59,6 +59,15 @@ def test_a_variable_is_read_as_people_write_it(
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["ATTEMPTS", "WINDOW", "WINDOW_LEAST", "UNIT_ITEMS", "UNIT_BYTES", "RANGE_BYTES", "POOL"],
+)
+def test_one_is_enough_of_anything(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"CONVOY_{name}", "1")
+    assert getattr(Settings(), name.lower()) == 1
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("LEASE", "soon"),

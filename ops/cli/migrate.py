@@ -163,9 +163,9 @@ def _run(errand: Errand, known: Settings, *, consumers: int, as_json: bool) -> N
                     display.say(text)
 
             found = journey.run(errand, known, consumers=consumers, display=display, accepted=note)
-    except KeyboardInterrupt:
+        _finish(found, as_json=as_json)
+    except KeyboardInterrupt:  # at the very end, too: it never ends without a word
         _interrupted(accepted, known)
-    _finish(found, as_json=as_json)
 
 
 def _introduction(found: Accepted, *, wasted: bool) -> Iterator[str]:

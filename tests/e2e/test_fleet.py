@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -18,10 +19,11 @@ from typing import Any
 import pytest
 
 from ops.fleet.bundle import build
+from ops.processes import Child, spawn
 from tests.fleet import Fleet, fleet
 from tests.servers import roll
 from tests.servers.sshd import Done, Hosts, hosts, of
-from tests.trees import differences, plant
+from tests.trees import differences
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("fleet")
@@ -99,49 +101,81 @@ def alive(rows: dict[str, Any]) -> list[str]:
     return sorted(post["post"] for post in posts if post["alive"])
 
 
-def test_a_fleet_is_started_looked_at_scaled_upgraded_and_stopped_while_users_move(
+def test_half_of_a_fleet_is_upgraded_and_rolled_back_while_users_move(
     site: Site, tmp_path: Path
 ) -> None:
     everyone, (one, two) = site.hosts.at(), site.hosts.names
-    for user in ("ann", "bob", "eve"):
-        (tmp_path / "old" / user).mkdir(parents=True)
-        plant(tmp_path / "old" / user)
-    (tmp_path / "new").mkdir()
-
-    started = site.rows("start", "-H", everyone, "--consumers", "1")
-    assert alive(started) == [f"c01@{one}", f"c01@{two}"]
-    migration = site.fleet.order(tmp_path / "old", tmp_path / "new")
+    first, second = map(name, site.wheels)
+    old, new = people(tmp_path, 24), tmp_path / "new"
+    assert alive(site.rows("start", "-H", everyone, "--consumers", "1")) == [
+        f"c01@{one}",
+        f"c01@{two}",
+    ]
+    migration = site.fleet.order(old, new, limits={"bandwidth": "60kB/s"})
+    with loop(site, two) as dog:
+        upgraded = site.deploy(1, two)[two]
+        assert upgraded["said"] == f"{second} (was {first})"
+        assert eventually(lambda: version_of(dog) == second, within=60)
+        site.rows("-H", site.hosts.at(two), "restart", "--wait", "60s")
+        mixed = eventually(lambda: _signed(site, 2), within=60)
+        assert mixed == {f"c01@{one}": first, f"c01@{two}": second}
+        assert site.fleet.migrations.get(migration.id).phase == "moving"
+        back = site.rows("-H", site.hosts.at(two), "rollback")[two]
+        assert back["said"] == f"{first} (was {second})"
+        site.rows("-H", site.hosts.at(two), "restart", "--wait", "60s", "--now")
+        assert set(eventually(lambda: _signed(site, 2), within=60).values()) == {first}
+    seen = site.fleet.migrations.get(migration.id)
+    site.fleet.migrations.amend(seen, by="test", what="limits", limits={})
     eventually(lambda: site.fleet.ended(migration), within=100)
-    assert [
-        d
-        for u in ("ann", "bob", "eve")
-        for d in differences(tmp_path / "old" / u, tmp_path / "new" / u)
-    ] == []
+    assert [line for user in old.iterdir() for line in differences(user, new / user.name)] == []
+    assert site.fleet.units.sums(migration).counts.failed == 0
 
-    upgraded = site.deploy(1, two)
-    assert upgraded[two]["said"] == f"{name(site.wheels[1])} (was {name(site.wheels[0])})"
-    site.rows("-H", site.hosts.at(two), "restart", "--wait", "60s")
-
-    def mixed() -> bool:
-        rows = site.rows("status", "-H", everyone)
-        runs = {
-            post["post"]: post["version"] for r in rows.values() for post in r["facts"]["posts"]
-        }
-        first, second = map(name, site.wheels)
-        return runs == {f"c01@{one}": first, f"c01@{two}": second}
-
-    assert eventually(mixed, within=60)
-    assert site.rows("-H", site.hosts.at(two), "rollback")[two]["said"].startswith(
-        name(site.wheels[0])
-    )
-    assert alive(site.rows("-H", everyone, "scale", "--consumers", "0")) in (
-        [],
-        [f"c01@{one}", f"c01@{two}"],  # they drain
-    )
+    assert len(alive(site.rows("-H", everyone, "scale", "--consumers", "2"))) == 4
     stopped = site.rows("-H", everyone, "stop", "--wait", "60s")
     assert alive(stopped) == []
     assert [of(site.hosts.home(host)) for host in (one, two)] == [[], []]
     assert {row["facts"]["roles"]["consumer"]["on"] for row in stopped.values()} == {False}
+
+
+def people(folder: Path, count: int) -> Path:
+    """So many users with a little data."""
+    for number in range(count):
+        home = folder / "old" / f"user{number:02}"
+        home.mkdir(parents=True)
+        for each in range(4):
+            (home / f"file{each}").write_bytes(os.urandom(20_000))
+    (folder / "new").mkdir()
+    return folder / "old"
+
+
+@contextmanager
+def loop(site: Site, host: str) -> Iterator[Child]:
+    """The deployed watchdog of a host, as systemd would run it."""
+    home = site.hosts.home(host)
+    env = {"PATH": os.environ["PATH"], "CONVOY_HOME": str(home), "HOME": str(home)}
+    words: list[str | Path] = [home / "current/bin/convoy", "watchdog", "--loop"]
+    child = spawn("watchdog", words, env=env, log=site.hosts.folder / "loop.log")
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+def version_of(child: Child) -> str:
+    """The version that a process runs."""
+    program = Path(f"/proc/{child.pid}/cmdline").read_text().partition("\0")[0]
+    return Path(program).parents[1].name
+
+
+def _signed(site: Site, count: int) -> dict[str, str]:
+    """The versions of all consumers, once so many gave a sign of life."""
+    posts = [
+        post
+        for row in site.rows("status", "-H", site.hosts.at()).values()
+        for post in row["facts"]["posts"]
+        if post["sign"] is not None
+    ]
+    return {post["post"]: post["version"] for post in posts} if len(posts) == count else {}
 
 
 def test_a_deployed_host_holds_its_settings_for_its_owner_alone_and_nothing_in_ps(

@@ -82,7 +82,14 @@ class Mauling:
 
 
 def maul(
-    home: Path, *, blows: int, consumers: int, migrations: int, seed: int, users: int = 30
+    home: Path,
+    *,
+    blows: int,
+    consumers: int,
+    migrations: int,
+    seed: int,
+    users: int = 30,
+    lease: float = 3,
 ) -> Mauling:
     """Run it all; the verdict is in `wrong`."""
     dice = random.Random(seed)
@@ -90,7 +97,7 @@ def maul(
     old.mkdir(parents=True)
     new.mkdir()
     plant_users(old, users, dice)
-    with kennel(home / "fleet") as host:
+    with kennel(home / "fleet", lease=lease) as host:
         host.convoy("host", "start", "--count", str(consumers))
         with host.loop():
             eventually(host.well, within=LIMIT * 2)
@@ -133,6 +140,7 @@ def main() -> int:
     parser.add_argument("--consumers", type=int, default=20)
     parser.add_argument("--migrations", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lease", type=float, default=3, help="seconds; a fleet's is 60")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="convoy-mauling-") as home:
         began = time.monotonic()

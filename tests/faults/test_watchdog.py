@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -139,16 +140,23 @@ def test_a_damaged_wish_ends_nobody_and_is_an_alarm_once(host: Kennel) -> None:
     assert acts(host, before) == ["alarm"]
     found = host.told("host", "status", code=1)
     assert "cannot be read" in found["roles"]["consumer"]["damaged"]
+    shown = host.convoy("host", "status", code=1).out
+    assert all(word in shown for word in ("c01@kennel", "c02@kennel", "cannot be read", "idle"))
     host.convoy("host", "start", "--count", "2")
     assert host.told("host", "status")["roles"]["consumer"]["damaged"] == ""
 
 
 def test_too_many_are_told_to_finish_and_who_was_named_by_hand_is_left_alone(
-    host: Kennel,
+    host: Kennel, tmp_path: Path
 ) -> None:
     special = argv("consumer", "-n", "special")
-    with subprocess.Popen(special, env=host.person.env, start_new_session=True):
-        eventually(lambda: "special" in host.posts(), within=60)
+    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.bind(str(tmp_path / "notify"))
+    env = host.person.env | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    with ear, subprocess.Popen(special, env=env, start_new_session=True):
+        ear.settimeout(60)
+        assert {ear.recv(99) for _ in range(4)} == {b"READY=1", b"WATCHDOG=1"}  # as systemd hears
+        assert "special" in host.posts()
         host.convoy("host", "scale", "--count", "1")
         eventually(lambda: set(host.posts()) == {"c01", "special"}, within=60)
         host.convoy("host", "stop", "--now", "--wait", "60s")

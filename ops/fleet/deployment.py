@@ -107,7 +107,7 @@ def _arrive(line: Line, ground: Ground, program: str, order: str) -> Any:
     words = shlex.join([ground.python, "-I", program, ground.home, order])
     done = line.run(f"exec {words}", limit=INSTALLING)
     if done.code:
-        raise failed(done)
+        raise Permanent(done.why, hint=f"it was done with {ground.python}; --python takes another")
     return json.loads(done.out)
 
 

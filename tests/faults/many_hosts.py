@@ -1,9 +1,9 @@
-"""Fifty hosts behind one sshd that drops connections early. A program of its own:
+"""Fifty hosts behind a few sshd's that drop connections early. A program of its own:
 
     python -m tests.faults.many_hosts --hosts 50
 
-All hosts share one sshd with `MaxStartups 10:30:60`, as if fifty machines stood behind one gate:
-the worst case for connections that are made at once. Deploys to all, starts a consumer on each,
+Thirteen hosts share an sshd with `MaxStartups 10:30:60`, as if they stood behind one gate: harder
+than in life, where each has its own. Deploys to all, starts a consumer on each,
 looks, runs a command, stops. Ends with 1 if a host failed, or if sshd dropped a connection.
 """
 
@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.servers.processes import server
 from tests.servers.sshd import Hosts, ended, greets, identity, sshd_program
 from tests.waiting import eventually
 
+BEHIND = 13  # sshd listens at sixteen addresses at most
 DROPPED = ("drop connection", "throttling")  # a reset by the other side is us, hanging up
 
 
@@ -38,23 +40,21 @@ class Report:
 
 
 @contextmanager
-def gate(folder: Path, count: int) -> Iterator[Hosts]:
-    """One sshd at so many addresses, each with a home of its own."""
+def gates(folder: Path, count: int) -> Iterator[Hosts]:
+    """A few sshd's at so many addresses, each address with a home of its own."""
     found = Hosts(folder, free_port())
     public = identity(folder)
     found.names += [f"127.0.1.{number + 1}" for number in range(count)]
-    lines = ["MaxStartups 10:30:60", "StrictModes no", "UsePAM no", "PasswordAuthentication no"]
-    lines += [f"Port {found.port}", f"HostKey {folder}/hostkey", "PidFile none", "LogLevel VERBOSE"]
-    lines += [f"AuthorizedKeysFile {folder}/authorized", "Subsystem sftp internal-sftp"]
-    lines += [f"ListenAddress {name}" for name in found.names]
-    for name in found.names:
-        (folder / name).mkdir()
-        lines += [f"Match LocalAddress {name}", f"  SetEnv HOME={folder / name}"]
-    (folder / "sshd_config").write_text("\n".join(lines) + "\n")
     with found.known.open("w") as known:
         known.writelines(f"[{name}]:{found.port} {public}\n" for name in found.names)
-    argv: list[str | Path] = [sshd_program(), "-D", "-e", "-f", folder / "sshd_config"]
-    with server("sshd", argv, ready=lambda: greets(found.names[0], found.port), home=folder):
+    with ExitStack() as stack:
+        for first in range(0, count, BEHIND):
+            names = found.names[first : first + BEHIND]
+            config = folder / f"sshd_config.{first}"
+            config.write_text("\n".join(_config(found, names)) + "\n")
+            argv: list[str | Path] = [sshd_program(), "-D", "-e", "-f", config]
+            ready = partial(greets, names[0], found.port)
+            stack.enter_context(server(f"sshd{first}", argv, ready=ready, home=folder))
         try:
             yield found
         finally:
@@ -62,10 +62,21 @@ def gate(folder: Path, count: int) -> Iterator[Hosts]:
                 ended(found.home(name))
 
 
+def _config(found: Hosts, names: list[str]) -> Iterator[str]:
+    folder = found.folder
+    yield from ("MaxStartups 10:30:60", "StrictModes no", "UsePAM no", "PasswordAuthentication no")
+    yield from (f"Port {found.port}", f"HostKey {folder}/hostkey", "PidFile none")
+    yield from (f"AuthorizedKeysFile {folder}/authorized", "Subsystem sftp internal-sftp")
+    yield from (f"ListenAddress {name}" for name in names)
+    for name in names:
+        (folder / name).mkdir()
+        yield from (f"Match LocalAddress {name}", f"  SetEnv HOME={folder / name}")
+
+
 def visit(home: Path, count: int) -> Report:
     """All of it."""
     report = Report()
-    with fleet(home, consumers=0, lease=20) as running, gate(home_of(home), count) as hosts:
+    with fleet(home, consumers=0, lease=20) as running, gates(home_of(home), count) as hosts:
         settings = home / "convoy.env"
         said = {k: v for k, v in running.env.items() if k.startswith("CONVOY_")}
         text = "".join(f"{k}={v}\n" for k, v in (said | {"CONVOY_HOST": "{host}"}).items())
@@ -89,8 +100,9 @@ def visit(home: Path, count: int) -> Report:
         fab("start", "--consumers", "1")
         eventually(lambda: _signed(fab("status")) == count, within=600)
         fab("stop", "--wait", "60s")
-        log = (hosts.folder / "sshd.log").read_text().lower()
-        report.wrong += [line for line in log.splitlines() if any(w in line for w in DROPPED)]
+        for path in hosts.folder.glob("sshd*.log"):
+            lines = path.read_text().lower().splitlines()
+            report.wrong += [line for line in lines if any(word in line for word in DROPPED)]
     return report
 
 

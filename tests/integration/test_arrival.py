@@ -160,7 +160,11 @@ def test_old_versions_go_except_those_that_somebody_runs(host: Host) -> None:
         (host.home / link).symlink_to(f"versions/{name}")
     runs = versions / "old1/bin/python"
     runs.symlink_to(sys.executable)
-    with subprocess.Popen([str(runs), "-c", "input()"], stdin=subprocess.PIPE) as process:
+    words = [str(runs), "-c", "print(flush=True); input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # before it runs, it has no command line to be known by
         lock = host.home / "run/consumer/c01@h.lock"
         lock.parent.mkdir(parents=True)
         lock.write_text(json.dumps({"pid": process.pid}).ljust(512))

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     backoff_most: Pause = timedelta(minutes=10)
     resend: Span = timedelta(seconds=60)  # a published unit nobody claimed is published again
     window: int = Field(default=4, ge=1)  # messages in the queue per consumer
-    window_least: int = Field(default=32, ge=1)  # ... but never fewer than this
+    window_least: int = Field(default=64, ge=1)  # ... but never fewer than this
     sweep: Span = timedelta(seconds=1)
 
     unit_items: int = Field(default=10_000, ge=1)  # a user with more is cut into spans

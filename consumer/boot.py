@@ -29,6 +29,7 @@ from common.store.units import Units
 from common.throttle import Throttles
 from consumer.heartbeat import Heartbeat, Signal
 from consumer.mover import Mover
+from consumer.recent import Recent
 from consumer.registry import MOVERS
 from consumer.runner import Crew
 
@@ -50,7 +51,7 @@ def crew(
     arm(settings)
     store, clock = connect(settings.state(), durable=True), Clock()
     units, migrations = Units(store, clock), Migrations(store, clock)
-    broker = Broker(settings.broker())
+    broker, recent = Broker(settings.broker()), Recent(migrations, clock)
     heartbeat = Heartbeat(
         name,
         units=units,
@@ -64,7 +65,7 @@ def crew(
         sign=signs(settings, name, turned),
     )
     made = Crew(
-        migrations=migrations,
+        recent=recent,
         units=units,
         failures=Failures(store),
         events=Events(store, clock),
@@ -78,7 +79,7 @@ def crew(
         overruns=overruns,
     )
     heartbeat.start()  # last: who gives signs of life must be able to work
-    listen(settings, heartbeat)
+    listen(settings, heartbeat, recent)
     return made
 
 
@@ -109,14 +110,15 @@ def attend(settings: Settings, name: str) -> None:
         log.warning("presence.unknown", why=str(error))
 
 
-def listen(settings: Settings, heartbeat: Heartbeat) -> None:
-    """Hurry the heartbeat whenever somebody tells news. Without a broker it just beats on."""
+def listen(settings: Settings, heartbeat: Heartbeat, recent: Recent) -> None:
+    """Look afresh, and hurry the heartbeat, at news. Without a broker it just beats on."""
 
     def ears() -> None:
         news = News(settings.broker())
         while True:
             try:
                 if news.wait(_NEWS):
+                    recent.forget()
                     heartbeat.hurry()
             except Transient as away:
                 log.warning("broker.away", why=str(away))

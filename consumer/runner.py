@@ -15,7 +15,6 @@ from common.errors import (
     ConvoyError,
     Denied,
     Held,
-    Missing,
     Permanent,
     Stale,
     Transient,
@@ -29,10 +28,10 @@ from common.store.base import Store
 from common.store.events import Events
 from common.store.failures import Failures
 from common.store.marks import Marks
-from common.store.migrations import Migrations
 from common.store.units import Units
 from consumer.heartbeat import Heartbeat, over
 from consumer.mover import Mover, Reach
+from consumer.recent import Recent
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +52,7 @@ class Outcome(StrEnum):
 class Crew:
     """What one consumer process works with, opened once after the fork."""
 
-    migrations: Migrations
+    recent: Recent
     units: Units
     failures: Failures
     events: Events
@@ -73,14 +72,25 @@ def run(message: Message, crew: Crew) -> Outcome:
     Raises nothing that says something about the unit; Transient if the store itself is away (the
     message is spent then, and the dispatcher publishes again).
     """
-    migration = _migration(crew, message.migration)
+    if declines(crew.pressure.level(message.migration), message.unit, int(crew.clock.wall())):
+        return Outcome.EASES
+    taken = _take(message, crew.recent.glance(message.migration), crew)
+    if isinstance(taken, Outcome):  # what was read a moment ago is believed only if it lets us
+        taken = _take(message, crew.recent.look(message.migration), crew)
+    return taken if isinstance(taken, Outcome) else _begin(*taken, crew)
+
+
+def _take(
+    message: Message, migration: Migration | None, crew: Crew
+) -> tuple[Migration, Unit] | Outcome:
+    """Claim the unit, if its migration lets units start."""
     if migration is None or not workable(migration):
         return Outcome.WAITS
-    if declines(crew.pressure.level(migration.id), message.unit, int(crew.clock.wall())):
-        return Outcome.EASES
     unit = crew.units.claim(migration, message.unit, message.epoch, owner=crew.heartbeat.name)
-    if unit is None:
-        return Outcome.NOT_MINE
+    return (migration, unit) if unit else Outcome.NOT_MINE
+
+
+def _begin(migration: Migration, unit: Unit, crew: Crew) -> Outcome:
     failpoint("runner.claimed")
     with structlog.contextvars.bound_contextvars(
         migration=unit.migration, unit=unit.id, epoch=unit.epoch, worker=crew.heartbeat.name
@@ -176,13 +186,6 @@ def _settle(unit: Unit, error: ConvoyError, crew: Crew, receipt: Receipt | None 
             raise error
     log.warning("unit.later", why=str(error), attempts=unit.attempts)
     return Outcome.LATER
-
-
-def _migration(crew: Crew, name: str) -> Migration | None:
-    try:
-        return crew.migrations.get(name)
-    except Missing:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

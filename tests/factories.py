@@ -23,6 +23,7 @@ from common.store.units import Units
 from common.throttle import Throttles
 from consumer.heartbeat import Heartbeat
 from consumer.mover import Job, Mover, Reach
+from consumer.recent import Recent
 from consumer.runner import Crew
 
 
@@ -112,7 +113,7 @@ class Ground:
     ) -> Crew:
         """A consumer with these movers, under no pressure."""
         return Crew(
-            migrations=self.migrations,
+            recent=Recent(self.migrations, self.clock),
             units=self.units,
             failures=self.failures,
             events=self.events,

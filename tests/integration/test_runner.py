@@ -17,6 +17,7 @@ from common.queue.messages import Message
 from common.settings import Settings
 from common.store.sqlite import SqliteStore
 from consumer.mover import Job, Reach
+from consumer.recent import FRESH
 from consumer.runner import Outcome, backoff, run
 from tests.factories import Ground, says, settings_for, waits
 
@@ -103,6 +104,33 @@ def test_a_held_migration_starts_no_unit(
     migration = ground.migrations.amend(ground.moving(), by="ann", what="hold", hold=hold)
     assert deliver(ground, migration, says(MOVED), settings, broker) is Outcome.WAITS
     assert ground.only(migration).attempts == 0
+
+
+def test_a_hold_that_nobody_told_of_lets_units_start_for_a_moment_only(
+    ground: Ground, settings: Settings, broker: Broker
+) -> None:
+    migration = ground.moving([Draft("move", "ann"), Draft("move", "bob"), Draft("move", "eve")])
+    crew = ground.crew(says(MOVED), settings, ground.heartbeat(settings, broker))
+    ann, bob, eve = (Message(migration.id, doc["id"], 1) for doc in ground.units.of(migration))
+    assert run(ann, crew) is Outcome.MOVED
+    held = ground.migrations.amend(migration, by="ann", what="hold", hold=Hold.PAUSED)
+    assert run(bob, crew) is Outcome.MOVED  # as if the hold had come a moment later
+    ground.turned.turn(timedelta(seconds=FRESH))
+    assert run(eve, crew) is Outcome.WAITS
+    ground.migrations.amend(held, by="ann", what="resume", hold=None)
+    assert run(eve, crew) is Outcome.MOVED  # bad news is never remembered
+
+
+def test_news_of_a_hold_is_heeded_at_once(
+    ground: Ground, settings: Settings, broker: Broker
+) -> None:
+    migration = ground.moving([Draft("move", "ann"), Draft("move", "bob")])
+    crew = ground.crew(says(MOVED), settings, ground.heartbeat(settings, broker))
+    ann, bob = (Message(migration.id, doc["id"], 1) for doc in ground.units.of(migration))
+    assert run(ann, crew) is Outcome.MOVED
+    ground.migrations.amend(migration, by="ann", what="hold", hold=Hold.PAUSED)
+    crew.recent.forget()
+    assert run(bob, crew) is Outcome.WAITS
 
 
 def test_a_cancelled_migration_starts_no_unit(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
-from common.errors import Refused
+from common.errors import Conflict, Refused
 from common.legible import legible
 from common.lifecycle.users import Event, Phase
 from common.model import Kind, Migration
@@ -109,16 +109,11 @@ class Intake:
             limits=order.limits,
         )
         wishes: dict[str, Any] = {"options": dict(order.options), "notices": list(checked.notices)}
-        if found.phase == Phase.PLANNING:
-            return self._migrations.amend(found, by=order.by, what="accept", **wishes)
         sums = self._units.sums(found)
-        if found.phase == Phase.MOVING and sums.open:
-            if dict(found.options) != dict(order.options):
-                raise Refused(
-                    f"migration {found.id} is moving with other options",
-                    hint=f"`convoy watch {found.id}`, or `convoy cancel {found.id}` first",
-                )
-            return found  # cut short, or asked for twice: go on
+        if found.phase == Phase.PLANNING and not sums.total:
+            return self._migrations.amend(found, by=order.by, what="accept", **wishes)
+        if found.phase == Phase.PLANNING or (found.phase == Phase.MOVING and sums.open):
+            return _going_on(found, order)
         return self._migrations.renew(
             found, Event.AGAIN, by=order.by, limits=dict(order.limits), **wishes
         )
@@ -136,10 +131,14 @@ class Intake:
 
     def _planned(self, migration: Migration, accepted: Accepted, by: str) -> Migration:
         seen = self._migrations.get(migration.id)
+        if seen.generation != migration.generation or seen.phase == Phase.DONE:
+            raise Conflict(
+                f"migration {seen.id}: generation {seen.generation} is {seen.phase}, which others "
+                "brought about while this list was read",
+                hint="run the same command again",
+            )
         if not accepted.planned:
-            why = "every line was refused" if accepted.refused else "the work list is empty"
-            self._migrations.advance(seen, Event.CANCEL, by=by, why=why)
-            raise Refused(why, hint="give user IDs with --users, or check the source")
+            self._nothing(seen, accepted, by)
         self._events.add(migration.id, "migration.planned", by=by, units=accepted.planned)
         refused: dict[str, Any] = {
             "refused": accepted.refused,
@@ -148,3 +147,21 @@ class Intake:
         if seen.phase == Phase.PLANNING:
             return self._migrations.advance(seen, Event.PLANNED, by=by, **refused)
         return self._migrations.amend(seen, by=by, what="accept", **refused)
+
+    def _nothing(self, seen: Migration, accepted: Accepted, by: str) -> NoReturn:
+        """An empty list ends what it began, and nothing that had begun before."""
+        why = "every line was refused" if accepted.refused else "the work list is empty"
+        if seen.phase == Phase.PLANNING and not self._units.sums(seen).total:
+            self._migrations.advance(seen, Event.CANCEL, by=by, why=why)
+        raise Refused(why, hint="give user IDs with --users, or check the source")
+
+
+def _going_on(found: Migration, order: Order) -> Migration:
+    """Cut short, or asked for twice: the same generation, which has one set of options."""
+    if dict(found.options) == dict(order.options):
+        return found
+    doing = "being planned" if found.phase == Phase.PLANNING else "moving"
+    raise Refused(
+        f"migration {found.id} is {doing} with other options",
+        hint=f"`convoy watch {found.id}`, or `convoy cancel {found.id}` first",
+    )

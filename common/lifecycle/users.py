@@ -37,7 +37,6 @@ USERS: Machine[Phase, Event] = Machine(
         Edge(Phase.DONE, Event.AGAIN, Phase.PLANNING),
         Edge(Phase.CANCELLED, Event.AGAIN, Phase.PLANNING),
         Edge(Phase.MOVING, Event.AGAIN, Phase.PLANNING),
-        Edge(Phase.PLANNING, Event.AGAIN, Phase.PLANNING),
     ],
     ends=[Phase.DONE, Phase.CANCELLED],
 )

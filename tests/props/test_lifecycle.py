@@ -125,7 +125,7 @@ def test_only_a_holder_or_the_leader_ends_a_unit() -> None:
 @pytest.mark.parametrize(
     ("phase", "events"),
     [
-        (Phase.PLANNING, {Event.PLANNED, Event.CANCEL, Event.AGAIN}),
+        (Phase.PLANNING, {Event.PLANNED, Event.CANCEL}),
         (Phase.MOVING, {Event.MOVED, Event.CANCEL, Event.AGAIN}),
         (Phase.DONE, {Event.AGAIN}),
         (Phase.CANCELLED, {Event.AGAIN}),

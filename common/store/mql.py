@@ -109,14 +109,22 @@ def update(patch: Patch) -> Bson:
 
 def pipeline(conditions: Where, by: Sequence[str], sums: Sequence[str]) -> list[Bson]:
     """How many and how much, per group. One field goes as itself: every server can do that."""
-    key: Any = {f"k{n}": f"${name(field)}" for n, field in enumerate(by)}
-    if len(by) < 2:
-        key = f"${name(by[0])}" if by else None
     added = {f"s{n}": {"$sum": f"${field}"} for n, field in enumerate(sums)}
     return [
         {"$match": where(conditions)},
-        {"$group": {"_id": key, "many": {"$sum": 1}, **added}},
+        {"$group": {"_id": _grouping(by), "many": {"$sum": 1}, **added}},
     ]
+
+
+def _grouping(by: Sequence[str]) -> Any:
+    if len(by) < 2:
+        return f"${name(by[0])}" if by else None
+    return {f"k{n}": f"${name(field)}" for n, field in enumerate(by)}
+
+
+def ungrouped(groups: Sequence[Bson], by: Sequence[str]) -> bool:
+    """Did the server take several fields for a text of ours, and call it one group?"""
+    return len(by) > 1 and any(group["_id"] == _grouping(by) for group in groups)
 
 
 def tallied(

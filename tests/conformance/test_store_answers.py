@@ -133,10 +133,31 @@ def test_a_tally_by_nothing_is_one_sum_over_all(things: Documents) -> None:
     assert things.tally({"n": above(7)}, by=(), sums=("n",)) == [((), 2, (17,))]
 
 
+def test_a_tally_by_several_fields_has_a_group_for_each_combination(things: Documents) -> None:
+    docs: list[Doc] = [
+        {"id": f"{n}", "state": s, "rank": n % 2, "n": n}
+        for n, s in enumerate(("in", "in", "in", "out", None))
+    ]
+    things.insert_many(docs)
+    found = sorted(map(exact, things.tally({"n": above(0)}, by=("state", "rank"), sums=("n",))))
+    assert found == sorted(
+        map(
+            exact,
+            [
+                (("in", 0), 1, (2,)),
+                (("in", 1), 1, (1,)),
+                (("out", 1), 1, (3,)),
+                ((None, 0), 1, (4,)),
+            ],
+        )
+    )
+    assert things.tally({"state": "in", "n": above(2)}, by=("state", "rank")) == []
+
+
 def test_a_tally_by_several_fields_tells_their_kinds_apart(
     store_lab: Lab, things: Documents
 ) -> None:
-    store_lab.must("groups")
+    store_lab.must("types")
     values: list[Scalar] = [True, 1, "1", None]
     docs = [{"id": f"{n}{v!r}", "a": v, "rank": n % 2} for n in range(3) for v in values]
     things.insert_many([*docs, {"id": "bare", "rank": 0}])

@@ -44,11 +44,6 @@ def _absence(things: Documents, seats: Documents) -> bool:
     return not seats.insert({"id": "b", "house": 1})
 
 
-def _groups(things: Documents, seats: Documents) -> bool:
-    things.insert_many([{"id": f"{n}", "rank": n, "state": "in"} for n in range(2)])
-    return len(things.tally({}, by=("state", "rank"))) == 2
-
-
 def _none(things: Documents, seats: Documents) -> bool:
     things.insert_many([{"id": "none", "rank": None}, {"id": "one", "rank": 1}])
     return things.count({"rank": None, "id": differs("x")}) == 1
@@ -60,7 +55,6 @@ RIGHT: dict[str, Callable[[Documents, Documents], bool]] = {
     "objects": _objects,
     "silence": _silence,
     "absence": _absence,
-    "groups": _groups,
     "none": _none,
 }
 

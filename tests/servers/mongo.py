@@ -37,7 +37,6 @@ NX_FAULTS: Mapping[str, str] = {
     "objects": "an object that is appended becomes its JSON text",
     "silence": "a change that must fail is answered like one that matches nothing",
     "absence": "several documents may lack a field of a unique key",
-    "groups": "groups by one field only",
     "none": "a field that holds None is overlooked inside an $or and by counting",
 }
 

@@ -24,6 +24,7 @@ from common.lifecycle.units import State
 from common.quantities import show_size, show_span
 from common.queue.broker import Broker
 from common.settings import Settings
+from common.store.base import Doc
 from ops import embedded
 from ops.desk import Desk, addressed, desk
 
@@ -31,7 +32,7 @@ GOOD, NOTE, WRONG = "good", "note", "wrong"
 LEAST_FREE, LITTLE_FREE = 100 << 20, 1 << 30  # bytes
 LEAST_CELERY = (5, 7)  # older ones do not come back when the broker went away
 SKEW = 5.0  # seconds between two clocks that are still nothing to mention
-ALIVE = 3.0  # leases; a consumer's last sign, by its own clock, may be so old
+GLANCE = 0.2  # seconds between two looks for signs of life
 PACKAGES = ("convoy", "celery", "kombu", "redis", "pymongo", "boto3")
 _TIME = "local t = redis.call('TIME') return {tonumber(t[1])}"
 _PASSWORD = re.compile(r"//.*@")
@@ -46,6 +47,19 @@ class Finding:
     state: str  # good, note, wrong
     said: str
     advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A consumer's record as it was just written, and how far its clock is ahead of ours."""
+
+    row: Doc
+    skew: float
+
+    @property
+    def clock(self) -> str:
+        way = "ahead of" if self.skew > 0 else "behind"
+        return f"that of {self.row['id']} is {show_span(abs(self.skew))} {way} ours"
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -196,22 +210,48 @@ def _consumers(settings: Settings) -> Iterator[Finding]:
         yield Finding("consumers", GOOD, "none: nothing runs here now")
         return
     with desk(settings) as here:
-        yield from _judged(here)
+        yield from life(here)
 
 
-def _judged(here: Desk) -> Iterator[Finding]:
-    lease, now, rows = here.settings.lease.total_seconds(), here.clock.wall(), here.consumers.all()
-    alive = [row for row in rows if now - row["at"] < lease * ALIVE]
+def life(here: Desk) -> Iterator[Finding]:
+    """Who of the consumers lives: whose counter moves while we look, whatever the clocks say."""
+    signs = _signs(here)
+    alive = [sign for sign in signs.values() if sign]
     if not alive:
         yield Finding("consumers", WRONG, "none gave a sign of life", "start `convoy consumer`")
         return
-    yield Finding("consumers", GOOD, f"{len(alive)} of {len(rows)} gave a sign of life lately")
-    if ahead := [row["id"] for row in alive if row["at"] - now > SKEW]:
-        said = f"the clocks of {', '.join(ahead[:5])} are ahead of ours"
-        yield Finding("consumers", NOTE, said, "set them by NTP; leases do not depend on them")
-    if len(kinds := {str(row.get("version")) for row in alive}) > 1:
+    said = f"{len(alive)} of {len(signs)} gave a sign of life"
+    if silent := [name for name, sign in signs.items() if not sign]:
+        advice = "look at their hosts and logs; what they held goes to others by itself"
+        yield Finding("consumers", NOTE, f"{said}; none came from {_some(silent)}", advice)
+    else:
+        yield Finding("consumers", GOOD, said)
+    if off := [sign.clock for sign in alive if abs(sign.skew) > SKEW]:
+        said, advice = (
+            f"clocks differ: {_some(off)}",
+            "set all by NTP; leases do not depend on them",
+        )
+        yield Finding("consumers", NOTE, said, advice)
+    if len(kinds := {str(sign.row.get("version")) for sign in alive}) > 1:
         said = f"they run different versions: {', '.join(sorted(kinds))}"
         yield Finding("consumers", NOTE, said, "upgrade all of them")
+
+
+def _signs(here: Desk) -> dict[str, Sign | None]:
+    """Every consumer with the sign it gave while we looked, two beats long at most."""
+    first = {row["id"]: row["beat"] for row in here.consumers.all()}
+    signs: dict[str, Sign | None] = dict.fromkeys(first)
+    until = here.clock.tick() + 2 * here.settings.beat.total_seconds() + GLANCE
+    while not all(signs.values()) and here.clock.tick() < until:
+        here.clock.sleep(GLANCE)
+        for row in here.consumers.all():
+            if not signs.get(row["id"]) and row["beat"] != first.get(row["id"]):
+                signs[row["id"]] = Sign(row, row["at"] - here.clock.wall())
+    return signs
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _migrations(settings: Settings) -> Iterator[Finding]:

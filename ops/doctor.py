@@ -229,7 +229,7 @@ def life(here: Desk) -> Iterator[Finding]:
     if off := [sign.clock for sign in alive if abs(sign.skew) > SKEW]:
         said, advice = (
             f"clocks differ: {_some(off)}",
-            "set all by NTP; leases do not depend on them",
+            "set all by NTP; no lease depends on them",
         )
         yield Finding("consumers", NOTE, said, advice)
     if len(kinds := {str(sign.row.get("version")) for sign in alive}) > 1:

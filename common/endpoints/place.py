@@ -107,6 +107,10 @@ class Source(Protocol):
         if there is no such place.
         """
 
+    def expect(self, items: Iterable[Item]) -> None:
+        """A hint: these will be opened, in this order, without a walk that shows them first (a
+        walk is expected anyway). Where disks are slow, the next ones are read ahead."""
+
     def look(self, path: str) -> Item | None:
         """One item, or None."""
 

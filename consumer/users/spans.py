@@ -19,6 +19,7 @@ def span(unit: Unit, reach: Reach) -> Receipt:
     piece = Piece(parts, tag=LINKS) if part == LINKS else Piece(parts, int(part))
     items = list(listed(reach.memory, unit.key, str(unit.data["list"]), part))
     with places(unit, reach) as both:
+        both.source.expect(items)
         return pass_over(unit, reach, both, items, piece)
 
 

@@ -34,7 +34,8 @@ def check(unit: Unit, reach: Reach) -> Receipt:
     """The job `check`: the same for the items of one work list of a huge user."""
     with places(unit, reach) as both:
         part = str(unit.data["part"])
-        items = listed(reach.memory, unit.key, str(unit.data["list"]), part)
+        items = list(listed(reach.memory, unit.key, str(unit.data["list"]), part))
+        both.source.expect(items)
         return compare(unit.key, reach, both, items)
 
 

@@ -167,6 +167,27 @@ def test_a_huge_user_is_cut_into_spans_and_arrives_whole(small: World) -> None:
     assert (counts.items, counts.moved, counts.failed) == (files, files, 0)
 
 
+@pytest.mark.parametrize("options", [{}, {"pass": "verify"}])
+def test_the_files_of_a_span_are_read_ahead_like_those_of_a_walk(
+    small: World, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    """The scan of a huge user opens nothing, so whatever is announced to the kernel is a span's."""
+    crowd(small.old / "ann", 100)
+    small.migrate("ann")
+    announced: list[int] = []
+    advise = os.posix_fadvise
+
+    def noted(fd: int, start: int, length: int, advice: int) -> None:
+        if advice == os.POSIX_FADV_WILLNEED:
+            announced.append(fd)
+        advise(fd, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    again = small.migrate("ann", **options)
+    assert small.states(again) == {"done"}
+    assert len(announced) > 80
+
+
 def test_a_huge_user_moves_nothing_the_second_time(small: World) -> None:
     crowd(small.old / "ann", 300)
     first = small.migrate("ann")

@@ -8,7 +8,7 @@ needed, and is then the truth for as long as the source is open.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from common.endpoints.implied import Parents
 from common.endpoints.manifest import records
@@ -52,6 +52,9 @@ class ManifestSource:
                 else:
                     yield above
             yield item if not _inside(record.path, files) else _impossible(record)
+
+    def expect(self, items: Iterable[Item]) -> None:
+        """Nothing: as many are read at once as there are lanes."""
 
     def look(self, path: str) -> Item | None:
         """One item."""

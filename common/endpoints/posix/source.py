@@ -45,7 +45,7 @@ class PosixSource:
         return self._walk(self._found)
 
     def expect(self, items: Iterable[Item]) -> None:
-        """A hint: these will be opened, in this order. What a walk shows is expected anyway."""
+        """These will be opened, in this order. What a walk shows is expected anyway."""
         for item in items:
             self._ahead.expect(item)
 

@@ -8,7 +8,7 @@ another user's place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from common.endpoints.implied import Parents
@@ -57,6 +57,9 @@ class S3Source:
                 yield item
         if not begun:
             raise Missing(f"{self._client.location}: there is no place {self._prefix!r}")
+
+    def expect(self, items: Iterable[Item]) -> None:
+        """Nothing: as many are read at once as there are lanes."""
 
     def look(self, path: str) -> Item | None:
         """One item. What a walk shows of it, no less and no more."""

@@ -1,7 +1,8 @@
 """Kills a fleet at random while it migrates, and compares what arrived. A program of its own:
 
-    python -m tests.faults.chaos --kills 200 --migrations 20 --seed 1
+    python -m tests.faults.chaos --kills 200 --migrations 20 --seed 1 [--mongo]
 
+With `--mongo` the state lies on the best MongoDB server at hand, which is killed, too.
 Ends with 1 if an item was missing, damaged, in a wrong place, left over, or counted wrongly.
 """
 
@@ -16,14 +17,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.errors import Transient
 from common.model import Migration
 from tests.fleet import Fleet, children, fleet, kill
+from tests.servers.mongo import QUICK, Mongo, OwnMongo
+from tests.servers.ports import free_port
 from tests.trees import differences, plant
 
 ACTS = ("child", "consumer", "producer", "redis", "redis without its file", "freeze")
+STORE = "store"  # an act, where the store has a process
 PATIENCE = 180  # seconds that one migration may take
 
 
@@ -35,6 +41,7 @@ class Chaos:
     old: Path
     new: Path
     random: random.Random
+    mongo: OwnMongo | None = None
     kills: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     frozen: list[tuple[float, list[int]]] = field(default_factory=list)
@@ -45,10 +52,10 @@ class Chaos:
         migration = self.fleet.order(self.old, target)
         deadline, left = time.monotonic() + PATIENCE, kills
         strike = time.monotonic() + self.random.uniform(0, 0.5)
-        while not self.fleet.ended(migration) or self.frozen:
+        while not self.ended(migration) or self.frozen:
             self.thaw()
-            if left and time.monotonic() >= strike and not self.fleet.ended(migration):
-                self.act(self.random.choice(ACTS))
+            if left and time.monotonic() >= strike and not self.ended(migration):
+                self.act(self.random.choice((*ACTS, STORE) if self.mongo else ACTS))
                 left -= 1
                 strike = time.monotonic() + self.random.uniform(0.1, 0.8)
             if time.monotonic() > deadline:
@@ -57,6 +64,13 @@ class Chaos:
             time.sleep(0.05)
         self.judge(migration, target)
         shutil.rmtree(target)
+
+    def ended(self, migration: Migration) -> bool:
+        """Not while the store is away."""
+        try:
+            return self.fleet.ended(migration)
+        except Transient:
+            return False
 
     def act(self, what: str) -> None:
         """One blow."""
@@ -84,6 +98,10 @@ class Chaos:
                     kill(pid, signal.SIGSTOP)
                 lease = fleet_.settings.lease.total_seconds()
                 self.frozen.append((time.monotonic() + lease * 1.6, pids))
+            case "store":
+                assert self.mongo is not None
+                self.mongo.kill()
+                self.mongo.start()
 
     def thaw(self) -> None:
         """Wake the zombies whose lease is over."""
@@ -124,15 +142,20 @@ def users(root: Path, count: int, dice: random.Random) -> None:
             user.joinpath("film").write_bytes(dice.randbytes(24 << 20))
 
 
-def torment(home: Path, *, kills: int, migrations: int, seed: int, many: int = 30) -> Chaos:
+def torment(
+    home: Path, *, kills: int, migrations: int, seed: int, many: int = 30, mongo: bool = False
+) -> Chaos:
     """Run it all; the verdict is in `wrong`."""
     dice = random.Random(seed)
     old, new = home / "old", home / "new"
     old.mkdir(parents=True)
     new.mkdir()
     users(old, many, dice)
-    with fleet(home / "fleet", consumers=3) as running:
-        chaos = Chaos(running, old, new, dice)
+    with ExitStack() as stack:
+        own = OwnMongo(home / "mongo", free_port(), stack) if mongo else None
+        url = _started(own).database("chaos", QUICK) if own else ""
+        running = stack.enter_context(fleet(home / "fleet", consumers=3, state_url=url))
+        chaos = Chaos(running, old, new, dice, own)
         for number in range(migrations):
             share = kills * (number + 1) // migrations - kills * number // migrations
             chaos.migrate(number, share)
@@ -140,11 +163,17 @@ def torment(home: Path, *, kills: int, migrations: int, seed: int, many: int = 3
     return chaos
 
 
+def _started(own: OwnMongo) -> Mongo:
+    own.home.mkdir()
+    return own.start()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--migrations", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mongo", action="store_true", help="keep the state on a MongoDB server")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="convoy-chaos-") as home:
         began = time.monotonic()

@@ -90,6 +90,13 @@ class Settings(BaseSettings):
     alarm_to: str = ""  # addresses, parted by commas
     alarm_command: str = ""  # gets the notice as JSON on its standard input
 
+    centre_listen: str = ""  # host:port of the control centre; "": 127.0.0.1:8480
+    centre_users: Path | None = None  # who may come in; none: the file centre.users in the home
+    centre_tls_cert: Path | None = None
+    centre_tls_key: Path | None = None
+    centre_idle: Span = timedelta(minutes=30)  # without an act, a session ends
+    centre_session: Span = timedelta(hours=12)  # and so it does in any case
+
     failpoints: str = ""  # for the fault tests only: "name=kill:3,name=fail"
 
     def __init__(self, **values: Any) -> None:

@@ -23,12 +23,14 @@ from common.errors import Denied, Missing, Refused, Transient
 from common.model import Migration
 from common.queue.broker import Broker
 from common.settings import Settings
+from common.store.audit import Audit
 from common.store.base import Store
 from common.store.connect import connect
 from common.store.consumers import Consumers
 from common.store.events import Events
 from common.store.failures import Failures
 from common.store.migrations import Migrations
+from common.store.unit_looks import UnitLooks
 from common.store.units import Units
 from ops import embedded
 
@@ -55,12 +57,20 @@ class Desk:
         return Units(self.store, self.clock)
 
     @property
+    def unit_looks(self) -> UnitLooks:
+        return UnitLooks(self.store)
+
+    @property
     def failures(self) -> Failures:
         return Failures(self.store)
 
     @property
     def events(self) -> Events:
         return Events(self.store, self.clock)
+
+    @property
+    def audit(self) -> Audit:
+        return Audit(self.store, self.clock)
 
     @property
     def consumers(self) -> Consumers:

@@ -12,11 +12,11 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from common import ids
 from common.errors import Missing, Refused
-from common.model import Migration
+from common.model import Check, Migration
 from common.settings import Settings
 from ops import report as reports
 from ops import watching, wishes
@@ -85,16 +85,20 @@ def accept(
 ) -> Accepted:
     """Take over the list, looking after the fleet meanwhile. Refused if the migration is held."""
     order = _as_known(errand.order, here)
-    listed = errand.subjects(here) if errand.subjects else None
-    if listed is None:
-        listed = PLANNERS[order.kind].subjects(spelled(order).source, here.settings)
-    stream = _meanwhile(listed, tend, here.clock.tick)
-    accepted = intake(here).accept(
-        order,
-        stream,
-        first=errand.first,
-        shown=lambda many: display.note(f"planned {many:,} units"),
-    )
+    facts: dict[str, Any] = {"source": order.source, "target": order.target}
+    facts["options"] = dict(order.options)
+    with here.audit.act("migrate", by=order.by, to=named(order), **facts) as said:
+        listed = errand.subjects(here) if errand.subjects else None
+        if listed is None:
+            listed = PLANNERS[order.kind].subjects(spelled(order).source, here.settings)
+        stream = _meanwhile(listed, tend, here.clock.tick)
+        accepted = intake(here).accept(
+            order,
+            stream,
+            first=errand.first,
+            shown=lambda many: display.note(f"planned {many:,} units"),
+        )
+        said |= {"planned": accepted.planned, "refused": accepted.refused}
     if dict(accepted.migration.limits) != dict(order.limits):  # it goes on, with those it had
         accepted.migration = wishes.limit(here, accepted.migration, errand.order.limits)
     return accepted
@@ -124,6 +128,12 @@ def spelled(order: Order) -> Order:
     spelling = PLANNERS[order.kind].spelling
     source, target = spelling(order.source), spelling(order.target)
     return dataclasses.replace(order, source=source, target=target)
+
+
+def options(*, check: Check, overwrite: bool, **hooks: str) -> dict[str, Any]:
+    """The options of an order, as the record keeps them; hooks that are not set are left out."""
+    given: dict[str, Any] = {"check": check.value, "overwrite": overwrite}
+    return given | {name: command for name, command in hooks.items() if command}
 
 
 def hook(command: str, *, here: bool) -> str:
@@ -169,6 +179,12 @@ def _meanwhile(
             tend()
             due = tick() + ENOUGH
         yield each
+
+
+def named(order: Order) -> str:
+    """The ID of the migration that an order is about."""
+    known = spelled(order)
+    return ids.migration_id(known.kind, known.source, known.target)
 
 
 def found(order: Order, here: Desk) -> Migration | None:

@@ -1,8 +1,8 @@
 """What an operator wants of a migration, written on its record: hold, cancel, limit, release.
 
 Each wish is one compare-and-set, repeated on what the record has become if somebody was faster,
-with an event that says who and why. Nothing here waits for the fleet to obey; nothing is undone
-that units have done.
+with an event that says who and why, inside a line of the audit trail. Nothing here waits for the
+fleet to obey; nothing is undone that units have done.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from common import quantities, throttle
 from common.errors import Conflict, Missing, Refused
+from common.legible import legible
 from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.units import State
 from common.lifecycle.users import Event
@@ -20,25 +21,31 @@ from ops.desk import Desk
 
 TRIES = 20  # races lost in a row before giving up; each means that somebody else won one
 WORDS = {Hold.PAUSED: "paused", Hold.DRAINING: "draining", None: "resumed"}
+ACTS = {Hold.PAUSED: "pause", Hold.DRAINING: "drain", None: "resume"}
 
 
-def hold(desk: Desk, migration: Migration, wish: Hold | None) -> Migration:
+def hold(desk: Desk, migration: Migration, wish: Hold | None, *, why: str = "") -> Migration:
     """Pause, drain, or (None) let it run again. Wishing the same twice is wishing it once."""
+    why = legible(why)
 
     def act(seen: Migration) -> Migration:
         alive(seen)
         if seen.hold is wish:
             return seen
         word = WORDS[wish]
-        held = desk.migrations.amend(seen, by=desk.who, what=word, hold=wish and wish.value)
-        desk.events.add(seen.id, f"migration.{word}", by=desk.who)
+        held = desk.migrations.amend(
+            seen, by=desk.who, what=word, why=why, hold=wish and wish.value
+        )
+        desk.events.add(seen.id, f"migration.{word}", by=desk.who, why=why)
         return held
 
-    return _told(desk, migration, act)
+    with desk.audit.act(ACTS[wish], by=desk.who, to=migration.id, why=why):
+        return _told(desk, migration, act)
 
 
 def cancel(desk: Desk, migration: Migration, *, why: str = "") -> Migration:
     """End the present generation where it stands; what was moved stays moved."""
+    why = legible(why)
 
     def act(seen: Migration) -> Migration:
         alive(seen)
@@ -49,33 +56,39 @@ def cancel(desk: Desk, migration: Migration, *, why: str = "") -> Migration:
         desk.events.add(seen.id, "migration.cancelled", by=desk.who, why=why)
         return over
 
-    return _told(desk, migration, act)
+    with desk.audit.act("cancel", by=desk.who, to=migration.id, why=why):
+        return _told(desk, migration, act)
 
 
-def limit(desk: Desk, migration: Migration, limits: Mapping[str, str]) -> Migration:
+def limit(
+    desk: Desk, migration: Migration, limits: Mapping[str, str], *, why: str = ""
+) -> Migration:
     """Set these limits, keep the others; "off" takes one away."""
     checked(limits)
+    why = legible(why)
 
     def act(seen: Migration) -> Migration:
         merged = {k: v for k, v in {**seen.limits, **limits}.items() if v != "off"}
         if merged == dict(seen.limits):
             return seen
-        changed = desk.migrations.amend(seen, by=desk.who, what="limits", limits=merged)
-        desk.events.add(seen.id, "migration.limited", by=desk.who, limits=merged)
+        changed = desk.migrations.amend(seen, by=desk.who, what="limits", why=why, limits=merged)
+        desk.events.add(seen.id, "migration.limited", by=desk.who, why=why, limits=merged)
         return changed
 
-    return _told(desk, migration, act)
+    with desk.audit.act("limits", by=desk.who, to=migration.id, why=why, limits=dict(limits)):
+        return _told(desk, migration, act)
 
 
-def release(desk: Desk, migration: Migration, unit: str = "") -> int:
+def release(desk: Desk, migration: Migration, unit: str = "", *, why: str = "") -> int:
     """Queue quarantined units again: all, or the one named by its ID or by its user."""
-    alive(migration)
-    names = named(desk, migration, unit) if unit else []
-    released = desk.units.release(migration, names, by=desk.who)
-    if released:
-        what = ", ".join(names) or "all in quarantine"
-        desk.events.add(migration.id, "unit.released", by=desk.who, why=what, units=released)
-        desk.tell(migration.id)
+    with desk.audit.act("requeue", by=desk.who, to=migration.id, why=why, unit=unit) as said:
+        alive(migration)
+        names = named(desk, migration, unit) if unit else []
+        said["released"] = released = desk.units.release(migration, names, by=desk.who)
+        if released:
+            what = why or ", ".join(names) or "all in quarantine"
+            desk.events.add(migration.id, "unit.released", by=desk.who, why=what, units=released)
+            desk.tell(migration.id)
     return released
 
 

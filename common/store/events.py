@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from common.clock import Clock
 from common.legible import legible
-from common.store.base import Doc, Store
+from common.store.base import Doc, Scalar, Store, Where
 
 
 class Events:
@@ -26,3 +26,10 @@ class Events:
     def of(self, migration: str) -> Iterator[Doc]:
         """Everything that happened to a migration, oldest first, streamed."""
         return self._documents.find({"migration": migration}, order=("at", "id"))
+
+    def latest(
+        self, migration: str, *, limit: int = 0, after: Sequence[Scalar] | None = None
+    ) -> Iterator[Doc]:
+        """The newest first; `after` is (at, id) of the last one seen."""
+        where: Where = {"migration": migration}
+        return self._documents.find(where, order=("-at", "-id"), limit=limit, after=after)

@@ -6,7 +6,9 @@ the record; what units did is summed from the units, never kept here twice.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,9 +17,39 @@ from common.clock import Clock
 from common.errors import Conflict, Missing
 from common.lifecycle.registry import LIFECYCLES
 from common.model import Hold, Kind, Migration
-from common.store.base import Doc, Store, among
+from common.store.base import Doc, Filter, Store, among, at_least
 
 PAST_KEPT = 50  # generations that stay on the record
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a list shows of a migration, without its history: small whatever happened to it."""
+
+    id: str
+    kind: Kind
+    source: str
+    target: str
+    tenant: str
+    phase: str
+    version: int
+    generation: int
+    created: float
+    started: float
+    ended: float | None
+    hold: Hold | None
+    limits: Mapping[str, Any]
+    planned: int
+    refused: int
+
+    @property
+    def over(self) -> bool:
+        """Is its present generation at an end?"""
+        table = LIFECYCLES[self.kind]
+        return table.state(self.phase) in table.ends()
+
+
+_BRIEF = tuple(field.name for field in dataclasses.fields(Brief) if field.name != "id")
 
 
 class Migrations:
@@ -49,6 +81,8 @@ class Migrations:
                 "version": 0,
                 "generation": 1,
                 "since": now,
+                "touched": now,
+                "created": now,
                 "started": now,
                 "ended": None,
                 "tenant": tenant,
@@ -82,6 +116,13 @@ class Migrations:
         """Every migration, the newest generation first."""
         for doc in self._documents.find({}, order=("-started",)):
             yield _load(doc)
+
+    def briefs(self, *, touched: float | None = None) -> Iterator[Brief]:
+        """Every migration in short; or those whose record changed at this time or later, by the
+        clock of whoever changed it."""
+        where: Filter = {} if touched is None else {"touched": at_least(touched)}
+        for doc in self._documents.find(where, fields=_BRIEF):
+            yield _brief(doc)
 
     def active(self) -> list[Migration]:
         """Those whose phase is no end."""
@@ -135,15 +176,17 @@ class Migrations:
             **fields,
         )
 
-    def amend(self, seen: Migration, *, by: str, what: str, **fields: Any) -> Migration:
+    def amend(
+        self, seen: Migration, *, by: str, what: str, why: str = "", **fields: Any
+    ) -> Migration:
         """Change wishes (hold, limits, options), not the phase; recorded like a transition."""
-        line = {"at": self._clock.wall(), "event": what, "by": by}
+        line = {"at": self._clock.wall(), "event": what, "by": by} | ({"why": why} if why else {})
         return self._write(seen, fields, line)
 
     def _write(self, seen: Migration, fields: Mapping[str, Any], line: Doc) -> Migration:
         doc = self._documents.change(
             {"id": seen.id, "phase": seen.phase, "version": seen.version},
-            set=fields,
+            set={"touched": self._clock.wall(), **fields},
             inc={"version": 1},
             push={"history": line},
         )
@@ -155,8 +198,18 @@ class Migrations:
         """Note how far planning got; only a hint for the next attempt, units are idempotent."""
         self._documents.change(
             {"id": migration, "generation": generation},
-            set={"planned": planned, "cursor": cursor},
+            set={"planned": planned, "cursor": cursor, "touched": self._clock.wall()},
         )
+
+
+def _brief(doc: Doc) -> Brief:
+    fields = {name: doc[name] for name in _BRIEF} | {
+        "id": doc["id"],
+        "kind": Kind(doc["kind"]),
+        "hold": Hold(doc["hold"]) if doc["hold"] else None,
+        "created": doc["created"] or doc["started"],  # older records say only the latter
+    }
+    return Brief(**fields)
 
 
 def _load(doc: Doc) -> Migration:

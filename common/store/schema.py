@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from common.store.base import Shape
 
 SHAPES: Mapping[str, Shape] = {
-    "migrations": Shape(indexes=(("phase",), ("kind", "phase"))),
+    "migrations": Shape(indexes=(("phase",), ("kind", "phase"), ("touched",))),
     "units": Shape(
         indexes=(
             ("migration", "generation", "due_at"),
@@ -18,6 +18,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "marks": Shape(indexes=(("migration", "group"),)),
     "events": Shape(indexes=(("migration", "at"),)),
+    "audit": Shape(indexes=(("at", "id"), ("to", "at", "id"))),
     "failures": Shape(indexes=(("migration", "generation"), ("unit",))),
     "consumers": Shape(),
     "leaders": Shape(),

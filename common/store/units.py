@@ -19,6 +19,7 @@ from common.legible import legible
 from common.lifecycle.units import UNIT, Act, State
 from common.model import Counts, Draft, Migration, Receipt, Sums, Unit
 from common.store.base import Doc, Filter, Scalar, Store, above, among, at_most, differs
+from common.store.migrations import Brief
 from common.store.unit_documents import fresh, loaded
 
 BATCH = 2_000  # units planned in one write
@@ -123,12 +124,16 @@ class Units:
 
     def finish(self, unit: Unit, receipt: Receipt, *, seconds: float) -> None:
         """Report a unit done, with its receipt, once."""
-        fields = dataclasses.asdict(receipt.counts) | {
-            "digest": receipt.digest,
-            "notices": [legible(notice) for notice in receipt.notices],
-            "seconds": seconds,
-            "reason": "",
-        }
+        fields = (
+            dataclasses.asdict(receipt.counts)
+            | _told(receipt)
+            | {
+                "digest": receipt.digest,
+                "seconds": seconds,
+                "minute": int(self._clock.wall() // 60),
+                "reason": "",
+            }
+        )
         self._act(unit, Act.FINISH, fields)
 
     def requeue(self, unit: Unit, *, after: timedelta, why: str, counts: bool = True) -> None:
@@ -140,7 +145,7 @@ class Units:
         """Park a unit until a person releases it; what it did before is kept."""
         fields: Doc = {"reason": why}
         if receipt is not None:
-            fields |= dataclasses.asdict(receipt.counts) | {"digest": ""}
+            fields |= dataclasses.asdict(receipt.counts) | _told(receipt) | {"digest": ""}
         self._act(unit, Act.QUARANTINE, fields, epoch=1)
 
     def lapse(self, unit: Unit, *, attempts: int) -> None:
@@ -201,17 +206,17 @@ class Units:
         where = _of(migration) | {"state": state.value}
         return any(True for _ in self._documents.find(where, limit=1, fields=("id",)))
 
-    def sums(self, migration: Migration) -> Sums:
+    def sums(self, migration: Migration | Brief) -> Sums:
         """How many units are in which state, and what they counted."""
         return _summed(self._tally(migration, "state"))
 
-    def by_job(self, migration: Migration) -> dict[str, Sums]:
+    def by_job(self, migration: Migration | Brief) -> dict[str, Sums]:
         """The sums of each job by itself."""
         rows = self._tally(migration, "state", "job")
         jobs = sorted({str(row[0][1]) for row in rows})
         return {job: _summed([row for row in rows if row[0][1] == job]) for job in jobs}
 
-    def _tally(self, migration: Migration, *by: str) -> list[Row]:
+    def _tally(self, migration: Migration | Brief, *by: str) -> list[Row]:
         return self._documents.tally(_of(migration), by=by, sums=(*COUNTED, *LIVE))
 
     def digests(self, migration: Migration) -> Iterator[str]:
@@ -250,6 +255,13 @@ class Units:
         return {"at": self._clock.wall(), "event": act.value, "why": why}
 
 
+def _told(receipt: Receipt) -> Doc:
+    return {
+        "notices": [legible(notice) for notice in receipt.notices],
+        "remarks": [[text, many] for text, many in sorted(receipt.remarks.items())],
+    }
+
+
 def _summed(rows: Sequence[Row]) -> Sums:
     many, counts, items, size = dict.fromkeys(State, 0), Counts(), 0, 0
     for key, count, sums in rows:
@@ -260,5 +272,5 @@ def _summed(rows: Sequence[Row]) -> Sums:
     return Sums(**many, counts=counts, live_items=items, live_bytes=size)
 
 
-def _of(migration: Migration) -> Filter:
+def _of(migration: Migration | Brief) -> Filter:
     return {"migration": migration.id, "generation": migration.generation}

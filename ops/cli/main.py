@@ -15,6 +15,8 @@ from common.errors import ConvoyError
 from ops.cli import (
     act,
     alarms,
+    audit,
+    centre,
     demo,
     exits,
     exporter,
@@ -54,6 +56,7 @@ kinds = typer.Typer(no_args_is_help=True, help="Move something, and prove that i
 app.add_typer(kinds, name="migrate", rich_help_panel=MOVE)
 
 app.add_typer(host.app, name="host", rich_help_panel=RUN)
+app.add_typer(centre.app, name="serve", rich_help_panel=RUN)
 
 ID = "users-3f2a91c0de"
 kinds.command(
@@ -68,6 +71,7 @@ for panel, name, command, example in (
     (LOOK, "watch", migrate.watch, f"convoy watch {ID}"),
     (LOOK, "report", look.report, f"convoy report {ID} --json"),
     (LOOK, "failures", look.failures, f"convoy failures {ID}"),
+    (LOOK, "audit", audit.audit, "convoy audit --json"),
     (LOOK, "doctor", health.doctor, "convoy doctor"),
     (ACT, "pause", act.pause, f"convoy pause {ID}"),
     (ACT, "resume", act.resume, f"convoy resume {ID}"),

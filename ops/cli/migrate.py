@@ -105,10 +105,12 @@ def users(
     known = settings()
     given = limits({"bandwidth": bandwidth, "requests": requests})
     wishes.checked(given)
-    options: dict[str, Any] = {"check": check.value, "overwrite": overwrite}
-    for name, command in (("hook_freeze", hook_freeze), ("hook_switch", hook_switch)):
-        if word := journey.hook(command, here=known.embedded):
-            options[name] = word
+    options = journey.options(
+        check=check,
+        overwrite=overwrite,
+        hook_freeze=journey.hook(hook_freeze, here=known.embedded),
+        hook_switch=journey.hook(hook_switch, here=known.embedded),
+    )
     order = Order(source, target, tenant=tenant, by=who(), options=options, limits=given)
     with _listed(users_, column) as listed:
         errand = Errand(order, listed, first=2 if column else 1)

@@ -62,8 +62,9 @@ def report(found: Mapping[str, Any]) -> RenderableType:
         parts += ["", failures(found["failures"][:FAILURES_SHOWN])]
         if (more := found["failures_total"] - FAILURES_SHOWN) > 0:
             parts.append(Text(f"  and {more:,} more: convoy failures {found['id']}", DIM))
-    if found["notices"]:
-        parts += ["", *_notices(found["notices"])]
+    remarks = [f"{text} ({many(n, 'time')})" for text, n in found["remarks"].items()]
+    if notices := [*remarks, *found["notices"]]:
+        parts += ["", *_notices(notices)]
     return Group(*parts)
 
 
@@ -191,6 +192,17 @@ def history(lines: Iterable[Mapping[str, Any]]) -> RenderableType:
         said = f"{plain(str(line.get('what') or line.get('event')))} by {by}"
         table.add_row(moment(line["at"]), said + (f": {why}" if why else ""))
     return Group(Text("History", "bold"), table)
+
+
+def trail(lines: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """The audit trail, a line each."""
+    table = _grid()
+    for line in lines:
+        said = f"{line['by']}: {line['what']} {line['to']}, {line['outcome']}"
+        said += f": {line['why']}" if line["why"] else ""
+        error = line["facts"].get("error")
+        table.add_row(moment(line["at"]), plain(said + (f" ({error})" if error else "")))
+    return table
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:

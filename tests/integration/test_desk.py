@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,7 +154,10 @@ def test_the_report_names_refused_lines_items_and_units_that_never_said_why(
     here: Desk, ground: Ground
 ) -> None:
     migration = ground.moving(drafts("ann", "bob", "carl"))
-    refused = {"refused": 3, "refusals": [[7, "../x", "it contains a slash or a NUL"]]}
+    refused: dict[str, Any] = {
+        "refused": 3,
+        "refusals": [[7, "../x", "it contains a slash or a NUL"]],
+    }
     migration = here.migrations.amend(migration, by="test", what="accept", **refused)
     parked(ground, migration, "ann")
     parked(ground, migration, "bob", silent=True)

@@ -170,7 +170,8 @@ class Receipt:
     `common.digest`), or "" where the chosen check did not read contents. `drafts` are the units
     that this one found out to be necessary (a huge user cut into spans); they are planned
     before the unit is reported done. `again` says why the unit wants another try although it did
-    what it could (some items are to be read again).
+    what it could (some items are to be read again). `remarks` are what is to be said of many
+    items at once, each with how many (`Target.remarks`).
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -179,3 +180,4 @@ class Receipt:
     notices: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
     again: str = ""
+    remarks: Mapping[str, int] = field(default_factory=dict)

@@ -6,11 +6,13 @@ complete unless every line of the list, every unit and every item came out right
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from heapq import merge
 from itertools import chain, groupby, islice
 from operator import add, itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from common.digest import Sum
@@ -23,6 +25,7 @@ from ops.desk import Desk
 VERIFY, FINAL = "verify", "final"
 LISTED = 10_000  # failures named in a report; `convoy failures` streams all
 NOTICED = 1_000  # notices of units repeated in a report
+REMARKED = 100  # kinds of remarks
 
 Report = dict[str, Any]
 Row = tuple[str, str, Failure | str]  # unit, user, and one failure or why the unit is parked
@@ -34,6 +37,7 @@ class Proofs(NamedTuple):
     digest: str
     notices: list[str]
     last: float = 0.0  # when the last unit that ended was at work (seconds since the epoch)
+    remarks: Mapping[str, int] = MappingProxyType({})
 
 
 def report(desk: Desk, migration: Migration) -> Report:
@@ -71,7 +75,7 @@ def compose(
         "hold": migration.hold and migration.hold.value,
         "pass": migration.options.get("pass", "move"),
         "check": migration.options.get("check", "md5"),
-        "complete": migration.phase == Phase.DONE and not failed and not sums.quarantined,
+        "complete": migration.phase == Phase.DONE and not (failed or sums.quarantined or sums.open),
         "units": units_of(sums),
         "items": items_of(counts),
         "bytes": {"total": counts.bytes, "moved": counts.bytes_moved},
@@ -83,6 +87,7 @@ def compose(
         "failures": listed,
         "failures_total": failed,
         "notices": [*migration.notices, *proofs.notices],
+        "remarks": dict(proofs.remarks),
     }
     if done["pass"] == VERIFY:
         done["verified"] = {"agree": counts.skipped, "differ": counts.failed}
@@ -193,10 +198,12 @@ def _proofs(desk: Desk, migration: Migration, *, final: bool) -> Proofs:
     """With hooks only the last pass vouches for a user."""
     whole, last, more = Sum(), 0.0, 0
     notices: list[str] = []
+    remarks: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for doc in _ended(desk, migration):
         last = max(last, (doc.get("claimed_at") or 0.0) + (doc.get("seconds") or 0.0))
         if doc["done"] and doc.get("items") and (doc["job"] == FINAL or not final):
             whole.merge(doc["digest"])
+        remarks[doc["job"] == FINAL].update(dict(doc.get("remarks") or ()))
         for text in doc.get("notices") or ():
             if len(notices) < NOTICED:
                 notices.append(f"{doc['key']}: {text}")
@@ -204,11 +211,12 @@ def _proofs(desk: Desk, migration: Migration, *, final: bool) -> Proofs:
                 more += 1
     if more:
         notices.append(f"{more} more notices")
-    return Proofs(whole.hex(), notices, last)
+    both = remarks[True] | remarks[False]  # of two passes over an item the one that says more
+    return Proofs(whole.hex(), notices, last, dict(sorted(both.items())[:REMARKED]))
 
 
 def _ended(desk: Desk, migration: Migration) -> Iterator[Doc]:
-    fields = ("job", "key", "items", "digest", "notices", "claimed_at", "seconds")
+    fields = ("job", "key", "items", "digest", "notices", "remarks", "claimed_at", "seconds")
     for state in (State.DONE, State.QUARANTINED):
         for doc in desk.units.of(migration, state, fields=fields):
             yield doc | {"done": state is State.DONE}

@@ -13,6 +13,7 @@ from common.settings import Settings
 from common.store.sqlite import SqliteStore
 from consumer.registry import MOVERS
 from consumer.runner import run
+from ops.desk import Desk
 from producer.registry import PLANNERS
 from tests.factories import Ground, settings_for
 
@@ -60,6 +61,10 @@ class World:
                     continue
                 run(Message(migration.id, unit.id, unit.epoch), crew)
         raise AssertionError("there is always something due")
+
+    def desk(self) -> Desk:
+        """What an operator sees of this world."""
+        return Desk(self.settings, self.store, None, self.ground.clock, "test")
 
     def counts(self, migration: Migration) -> Counts:
         return self.ground.units.sums(migration).counts

@@ -236,6 +236,10 @@ class Target(Protocol):
     def finish(self) -> None:
         """Make names durable (directories), after the last publish."""
 
+    def remarks(self) -> Mapping[str, int]:
+        """What it could not keep, or did otherwise than was asked: in words that name no item,
+        of a bounded number, and of how many items so far."""
+
     def close(self) -> None: ...
 
 

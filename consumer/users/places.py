@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.endpoints.place import Source, Target
 from common.endpoints.registry import open_source, open_target
-from common.model import Check, Unit
+from common.model import Check, Receipt, Unit
 from consumer.mover import Reach
 from consumer.users.passing import Policy
 
@@ -19,6 +19,10 @@ class Places:
 
     source: Source
     target: Target
+
+    def told(self, receipt: Receipt) -> Receipt:
+        """The receipt, with what the target has to say of what it was given."""
+        return replace(receipt, remarks=self.target.remarks())
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def join(unit: Unit, reach: Reach) -> Receipt:
         manifest = Manifest(reach.memory, unit.key, Piece(tag=f"file-{short(cut.item.path)}"))
         manifest.load({cut.item.path})
         joining = Joining(unit.key, reach, both, cut, manifest, Tally(unit.key))
-        return joining.verify() if unit.data["reads"] else joining.run()
+        return both.told(joining.verify() if unit.data["reads"] else joining.run())
 
 
 def _moving(user: str, reach: Reach, both: Places, item: Item) -> list[Draft]:

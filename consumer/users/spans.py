@@ -36,8 +36,9 @@ def close(unit: Unit, reach: Reach) -> Receipt:
             sealer = Sealer(both.source, both.target, reach.lease, tally)
             sealer.seal(i for i in both.source.walk() if isinstance(i, Item))
             both.target.finish()
+        receipt = both.told(tally.receipt())
     _forget(unit, reach)
-    return tally.receipt()
+    return receipt
 
 
 def _forget(unit: Unit, reach: Reach) -> None:

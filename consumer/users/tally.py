@@ -8,6 +8,8 @@ from common.digest import Sum, proof
 from common.endpoints.place import Item, Type
 from common.model import Counts, Failure, Receipt
 
+NOTICED = 200  # notices of one unit that are kept by name
+
 
 class Tally:
     """Thread-safe. An item counts as moved if this generation published it, in whichever epoch."""
@@ -21,6 +23,7 @@ class Tally:
         self._failures: dict[str, Failure] = {}  # by item; the first reason is the cause
         self._again: list[Failure] = []
         self._notices: list[str] = []
+        self._unsaid = 0  # notices beyond those kept
 
     def seen(self, item: Item) -> None:
         """The source shows this item."""
@@ -34,12 +37,12 @@ class Tally:
             if item.type is not Type.DIRECTORY:
                 self._items -= 1
                 self._bytes -= item.size
-            self._notices.append(f"{item.path}: gone from the source while we looked")
+            self._note(f"{item.path}: gone from the source while we looked")
 
     def notice(self, text: str) -> None:
         """Something a person should read, although nothing failed."""
         with self._lock:
-            self._notices.append(text)
+            self._note(text)
 
     def fail(self, item: str, error: Exception) -> None:
         """This item did not arrive, and trying again cannot help."""
@@ -94,9 +97,18 @@ class Tally:
             counts=counts,
             digest="" if failed else self._sum.hex(),
             failures=(*self._failures.values(), *self._again),
-            notices=tuple(self._notices),
+            notices=(*self._notices, *self._more()),
             again=again,
         )
+
+    def _note(self, text: str) -> None:
+        if len(self._notices) < NOTICED:
+            self._notices.append(text)
+        else:
+            self._unsaid += 1
+
+    def _more(self) -> tuple[str, ...]:
+        return (f"{self._unsaid:,} more notices like these",) if self._unsaid else ()
 
 
 def _failure(item: str, error: Exception) -> Failure:

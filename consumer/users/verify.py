@@ -50,7 +50,7 @@ def compare(user: str, reach: Reach, both: Places, items: Iterable[Item | Failur
             tally.notice(f"{item.path}: device, socket or pipe, not carried")
         else:
             _look(item, reach, both, tally)
-    return tally.receipt()
+    return both.told(tally.receipt())
 
 
 def _look(item: Item, reach: Reach, both: Places, tally: Tally) -> None:

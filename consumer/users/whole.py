@@ -52,7 +52,7 @@ def pass_over(
     sealer.seal(i for i in items if isinstance(i, Item))
     both.target.finish()
     manifest.keep()
-    return run.tally.receipt()
+    return both.told(run.tally.receipt())
 
 
 def gather(items: Iterator[Item | Failure], settings: Settings) -> list[Item | Failure] | None:

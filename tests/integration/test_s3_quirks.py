@@ -263,12 +263,12 @@ def test_what_cannot_be_held_is_told(place: Place, monkeypatch: pytest.MonkeyPat
     lost = {"xattr:user.a": "eA==", "xattr:user.b": "eA==", "tag:t": "1", "meta:m": "1"}
     with place.target() as target:
         target.stage(file("x", len(DATA)), DATA, GOOD, lost)
-        assert target.notices() == ["xattr: not kept by the target (1 times)"]
+        assert target.remarks() == {"xattr: not kept by the target": 1}
     refusal = answer(501, b"<Error><Code>NotImplemented</Code></Error>")
     with storing(monkeypatch, refusal, answer(200, ETag=GOOD), answer(412)) as (target, server):
         staged = target.stage(Item("x", Type.FILE, len(DATA)), DATA, GOOD, {"tag:t": "1"})
         assert target.publish(staged, None).md5 == GOOD
-        assert target.notices() == ["tag: not kept by the target (1 times)"]
+        assert target.remarks() == {"tag: not kept by the target": 1}
         assert [b"x-amz-tagging" in request for request in server.requests] == [True, False, False]
 
 

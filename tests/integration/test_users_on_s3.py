@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from common import failpoints
 from common.queue.broker import Broker
+from ops.cli import show
+from ops.report import report
 from tests.servers.s3 import Store
 from tests.trees import differences, plant
 from tests.world import World
@@ -89,6 +93,24 @@ def test_a_huge_user_arrives_in_a_bucket_and_comes_back(small: World) -> None:
     assert small.counts(small.migrate("ann")).moved == 0
     back(small, "ann")
     assert but_hard_links(differences(small.old / "ann", small.new / "ann")) == []
+
+
+@pytest.mark.parametrize("files", [3, 100])
+def test_what_the_target_could_not_keep_is_counted_in_the_report(small: World, files: int) -> None:
+    """Of a user in one piece or in many: each loss once, in words that do not grow with it."""
+    home = small.old / "ann"
+    home.mkdir()
+    for number in range(files):
+        (home / f"f{number}").write_bytes(b"%d" % number)
+        os.setxattr(home / f"f{number}", "user.note", b"x")
+    migration = small.migrate("ann")
+    assert small.states(migration) == {"done"}
+    found = report(small.desk(), small.ground.migrations.get(migration.id))
+    assert found["remarks"] == {"xattr: not kept by the target": files}
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(show.report(found))
+    assert f"xattr: not kept by the target ({files} times)" in console.export_text()
+    assert report(small.desk(), small.migrate("ann"))["remarks"] == {}
 
 
 def test_a_huge_file_is_joined_from_its_ranges_and_comes_back(small: World) -> None:

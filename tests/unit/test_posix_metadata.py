@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from common.endpoints.place import Attributes, Item, Type
+from common.endpoints.place import Attributes, Held, Item, Type
 from common.endpoints.posix import PosixTarget, capabilities, prepare, probe
 from common.endpoints.posix import attributes as xattrs
 from common.endpoints.template import Template
@@ -69,8 +69,8 @@ def folder(path: str, mode: int = 0o755) -> Item:
     return Item(path, Type.DIRECTORY, 0, MTIME, mode)
 
 
-def put(target: PosixTarget, item: Item, attributes: Attributes | None = None) -> None:
-    target.publish(target.stage(item, b"x", "", attributes or {}), None)
+def put(target: PosixTarget, item: Item, attributes: Attributes | None = None) -> Held:
+    return target.publish(target.stage(item, b"x", "", attributes or {}), None)
 
 
 def coded(name: str, value: bytes) -> dict[str, str]:
@@ -158,10 +158,10 @@ def test_what_a_source_does_not_know_is_set_as_people_expect(
 def test_what_belongs_to_other_worlds_is_told_and_not_kept(here: Site, target: PosixTarget) -> None:
     put(target, file("file"), {"header:a": "b", "tag:a": "b", "layout:part": "8"})
     assert os.listxattr(here.new / "file") == []
-    assert target.notices() == [
-        "header: not kept by the target (1 times)",
-        "tag: not kept by the target (1 times)",
-    ]
+    assert target.remarks() == {
+        "header: not kept by the target": 1,
+        "tag: not kept by the target": 1,
+    }
 
 
 def test_an_attribute_that_the_target_has_no_room_for_is_refused_by_name(
@@ -174,13 +174,36 @@ def test_an_attribute_that_the_target_has_no_room_for_is_refused_by_name(
     assert target.attributes("") == {}
 
 
+def test_owners_that_a_poorer_user_may_not_give_are_counted_with_all_they_cost(here: Site) -> None:
+    here.new.mkdir()
+    with unprivileged(here.new):
+        target = here.target()
+        held = put(target, file("plain", 0o644, 1, 1))
+        put(target, file("tool", 0o4755, 1, 1))
+        link = Item("link", Type.LINK, 0, MTIME, 0o777, 1, 1, None, "plain")
+        target.publish(target.stage(link, b"", "", {}), None)
+        target.directory(Item("d", Type.DIRECTORY, 0, MTIME, 0o755, 1, 1))
+        target.seal(Item("d", Type.DIRECTORY, 0, MTIME, 0o755, 1, 1), {})
+        assert target.remarks() == {
+            "owner: not kept by the target": 4,
+            "set-id bits: not kept by the target": 1,
+        }
+        assert not target.adjust(file("plain", 0o644, 1, 1), held, None)
+        assert not target.adjust(file("plain", 0o644, 1, 1), held, {})
+        assert target.adjust(file("plain", 0o600, 1, 1), held, {})
+        assert target.remarks()["owner: not kept by the target"] == 7
+        put(target, file("mine", 0o644, os.geteuid(), os.getegid()))
+        assert target.remarks()["owner: not kept by the target"] == 7
+        target.close()
+
+
 def test_attributes_that_a_poorer_user_may_not_set_are_told(here: Site) -> None:
     here.new.mkdir()
     with unprivileged(here.new):
         target = here.target()
         put(target, file("file"), coded("trusted.note", b"x"))
         if os.geteuid() != 0:
-            assert target.notices() == ["xattr trusted.*: not kept by the target (1 times)"]
+            assert target.remarks()["xattr trusted.*: not kept by the target"] == 1
         target.close()
 
 

@@ -48,7 +48,7 @@ def composed(
     return compose(
         seen or migration(),
         {"user": sums or Sums(done=2, counts=MOVED)},
-        Proofs(DIGEST, ["ann: pipe: not carried"], last),
+        Proofs(DIGEST, ["ann: pipe: not carried"], last, {"owner: not kept": 3}),
         listed or [],
         more=more,
         now=2000.0,
@@ -79,6 +79,7 @@ def test_a_report_says_everything_a_program_may_ask_for() -> None:
         "failures": [],
         "failures_total": 0,
         "notices": ["the target cannot hold owners", "ann: pipe: not carried"],
+        "remarks": {"owner: not kept": 3},
     }
 
 
@@ -89,6 +90,7 @@ def test_a_report_says_everything_a_program_may_ask_for() -> None:
         {"seen": migration(phase="cancelled")},
         {"seen": migration(phase="planning", ended=None)},
         {"sums": Sums(done=1, quarantined=1, counts=MOVED)},
+        {"sums": Sums(done=1, queued=1, counts=MOVED)},
         {"listed": [{"unit": "", "item": "line 3"}]},
         {"more": 1},
     ],

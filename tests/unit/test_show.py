@@ -84,7 +84,8 @@ def test_long_lists_are_cut_and_say_where_the_rest_is() -> None:
     found["notices"] = [f"notice {number}" for number in range(15)]
     text = drawn(show.report(found), 100)
     assert "and 80 more: convoy failures users-1" in text
-    assert "and 5 more (--json shows them)" in text
+    assert "owner: not kept (3 times)" in text
+    assert "and 6 more (--json shows them)" in text
 
 
 def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:

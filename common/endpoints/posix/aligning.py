@@ -19,6 +19,7 @@ def adjust(ground: Ground, item: Item, held: Held, attributes: Attributes | None
     """What was looked at as `held`; True if anything had to be changed."""
     aligned = ground.dresser.aligned(held, item)
     if aligned and (attributes is None or held.type is Type.LINK):
+        ground.dresser.miss(item, (held.uid, held.gid))
         return False
     if held.type is Type.DIRECTORY:
         return seal(ground, item, attributes)
@@ -32,6 +33,7 @@ def adjust(ground: Ground, item: Item, held: Held, attributes: Attributes | None
         if not is_still(held_of(os.fstat(fd)), held):
             raise Occupied(f"{item.path!r}: it was changed by somebody else while we looked")
         if aligned and xattrs.right(fd, attributes):
+            ground.dresser.miss(item, (held.uid, held.gid))
             return False
         ground.fence()
         return ground.dresser.align(fd, item, attributes)
@@ -42,6 +44,7 @@ def seal(ground: Ground, item: Item, attributes: Attributes | None) -> bool:
     handle = ground.get(item.path)
     held = held_of(os.fstat(handle.fd))
     if ground.dresser.aligned(held, item) and xattrs.right(handle.fd, attributes):
+        ground.dresser.miss(item, (held.uid, held.gid))
         return False
     ground.fence()
     changed = ground.dresser.align(handle.fd, item, attributes)

@@ -11,10 +11,10 @@ import base64
 import errno
 import os
 import stat
-from collections import Counter
 from contextlib import suppress
 
 from common.clock import Clock
+from common.endpoints.losses import Losses
 from common.endpoints.place import Attributes, Held, Item, Type
 from common.endpoints.posix.shape import held_of
 from common.errors import Refused
@@ -22,6 +22,7 @@ from common.errors import Refused
 PREFIX = "xattr:"
 CARRIED = ("user.", "trusted.", "security.capability", "system.posix_acl_")
 _HINT = "layout:"  # how an object store cut it: no loss
+OWNER, SET_ID_BITS = "owner", "set-id bits"
 INHERITED = "system.posix_acl_"
 _LEFT = ("trusted.overlay.",)  # belong to the mount, not to the file
 _SET_ID = 0o6000
@@ -55,12 +56,12 @@ def read(fd: int) -> Attributes:
 class Dresser:
     """Gives what is open its metadata, as far as this process is allowed to.
 
-    `lost` counts what the target cannot hold, by what it was.
+    `lost` counts what the target cannot hold or we may not give it.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.privileged = os.geteuid() == 0
-        self.lost: Counter[str] = Counter()
+        self.lost = Losses()
         self._groups = frozenset((os.getegid(), *os.getgroups()))
         self._now = int(clock.wall() * 1e9)  # access time: read by us, just now
 
@@ -81,6 +82,7 @@ class Dresser:
         owner = self.owner(item, *born)
         if owner != born:
             os.fchown(fd, *owner)
+        self.miss(item, owner)
         if attributes:
             self.attribute(fd, attributes, item.path)
         mode = self.mode(item, owner)
@@ -96,6 +98,7 @@ class Dresser:
         owner = self.owner(item, found.st_uid, found.st_gid)
         if owner != (found.st_uid, found.st_gid):
             os.chown(name, *owner, dir_fd=directory, follow_symlinks=False)
+        self.miss(item, owner)
         if item.mtime_ns not in (-1, found.st_mtime_ns):
             times = (self._now, item.mtime_ns)
             os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
@@ -104,12 +107,10 @@ class Dresser:
         """Set extended attributes and ACLs; those of other worlds (headers, tags) are not ours."""
         for key, value in attributes.items():
             name = key.removeprefix(PREFIX)
-            if key.startswith("layout:"):  # a mere hint
-                continue
             if key.startswith(_HINT):
                 continue
             if not key.startswith(PREFIX):
-                self.lost[key.partition(":")[0]] += 1
+                self.lost.add(key.partition(":")[0])
             elif name.startswith(CARRIED):
                 self._set(fd, name, base64.b64decode(value), path)
 
@@ -120,12 +121,20 @@ class Dresser:
         owner = self.owner(item, *born)
         if owner != born:
             os.fchown(fd, *owner)
+        self.miss(item, owner)
         replaced = attributes is not None and self._replace(fd, attributes, item.path)
         if item.mode >= 0 and stat.S_IMODE(os.fstat(fd).st_mode) != self.mode(item, owner):
             os.fchmod(fd, self.mode(item, owner))
         if item.mtime_ns not in (-1, before.st_mtime_ns):
             os.utime(fd, ns=(self._now, item.mtime_ns))
         return replaced or shown(os.fstat(fd)) != shown(before)  # coarse clocks round times
+
+    def miss(self, item: Item, owner: tuple[int, int]) -> None:
+        """Note what the item loses to being owned by `owner`."""
+        if item.uid in (-1, owner[0]) and item.gid in (-1, owner[1]):
+            return
+        strips = item.type is Type.FILE and item.mode > 0 and item.mode & _SET_ID
+        self.lost.add(OWNER, *([SET_ID_BITS] if strips else []))
 
     def aligned(self, held: Held, item: Item) -> bool:
         """Does what is there need no change of owner, mode and time?"""
@@ -152,7 +161,7 @@ class Dresser:
             os.setxattr(fd, name, value)
         except OSError as exc:
             if exc.errno in _UNSUPPORTED:
-                self.lost[f"xattr {name.partition('.')[0]}.*"] += 1
+                self.lost.add(f"xattr {name.partition('.')[0]}.*")
             elif exc.errno in _TOO_LARGE or (exc.errno == errno.ENOSPC and _has_room(fd)):
                 raise Refused(
                     f"{path}: its attribute {name} ({len(value)} bytes) does not fit",

@@ -50,10 +50,9 @@ class PosixTarget:
         self._drop_behind = drop_behind
         self.pace = LOCAL if self._ground.durability.together else REMOTE
 
-    def notices(self) -> list[str]:
-        """What this target could not hold, for the report."""
-        lost = self._ground.dresser.lost
-        return [f"{what}: not kept by the target ({n} times)" for what, n in sorted(lost.items())]
+    def remarks(self) -> dict[str, int]:
+        """What this target could not hold, or we may not give it."""
+        return self._ground.dresser.lost.told()
 
     def sweep(self, tokens: str) -> None:
         """Remove what other epochs left under tokens that are or begin with `tokens`."""
@@ -168,7 +167,9 @@ class PosixTarget:
 
     def adjust(self, item: Item, held: Held, attributes: Attributes | None) -> bool:
         """Bring owner, mode and time (and attributes) of what is there in line with the item."""
-        if attributes is None and self._ground.dresser.aligned(held, item):
+        dresser = self._ground.dresser
+        if attributes is None and dresser.aligned(held, item):
+            dresser.miss(item, (held.uid, held.gid))
             return False  # as nearly always: not worth the rest
         with self._ground.translated(f"adjusting {item.path!r}"):
             return aligning.adjust(self._ground, item, held, attributes)

@@ -8,11 +8,11 @@ in the metadata. Extended attributes and names that are not UTF-8 it cannot hold
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from common.digest import md5
+from common.endpoints.losses import Losses
 from common.endpoints.place import Attributes, Held, Item, Pace, Staged, Type
 from common.endpoints.s3 import amending, metadata, parcels
 from common.endpoints.s3.assembly import PART, Assembly, Yard
@@ -42,15 +42,14 @@ class S3Target:
         self._prefix = checked_prefix(prefix)
         self._client = client_for(location, limits)
         self._lanes = ThreadPoolExecutor(LANES, "s3")
-        self._given: Counter[str] = Counter()  # items with what may not be held here
+        self._lost = Losses()  # what may not be held here
         self._index = Index(self._client, self._prefix)
         self._markers = Markers(self._client, self._prefix, self._index, self._lanes)
         self._yard = Yard(self._client, self._prefix, self._lanes, token)
 
-    def notices(self) -> list[str]:
-        """What this target could not hold, for the report."""
-        lost = {k: n for k, n in self._given.items() if k != "tag" or not self._client.quirks.tags}
-        return [f"{what}: not kept by the target ({n} times)" for what, n in sorted(lost.items())]
+    def remarks(self) -> dict[str, int]:
+        """What this target could not hold. Of tags that is known once one was refused."""
+        return self._lost.told(but=("tag",) if self._client.quirks.tags else ())
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -230,7 +229,7 @@ class S3Target:
         self._lanes.shutdown(wait=True, cancel_futures=True)
 
     def _note(self, attributes: Attributes) -> None:
-        self._given.update({name.partition(":")[0] for name in attributes} & {"xattr", "tag"})
+        self._lost.add(*({name.partition(":")[0] for name in attributes} & {"xattr", "tag"}))
 
     def _held(self, path: str, found: Found, kind: Type = Type.FILE) -> Held:
         item = metadata.described(Item(path, kind), found.headers or {})

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     window_least: int = Field(default=64, ge=1)  # ... but never fewer than this
     sweep: Span = timedelta(seconds=1)
 
-    unit_items: int = Field(default=10_000, ge=1)  # a user with more is cut into spans
+    unit_items: int = Field(default=5_000, ge=1)  # a user with more is cut into spans
     unit_bytes: Size = 1 << 30  # at 1 MB/s it takes as long as a unit may
     range_bytes: Size = 256 << 20  # a file larger than unit_bytes is cut into ranges of this
 
@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     alarm_to: str = ""  # addresses, parted by commas
     alarm_command: str = ""  # gets the notice as JSON on its standard input
 
+    exporter_listen: str = ""  # host:port of the metrics; "": 127.0.0.1:9464
     centre_listen: str = ""  # host:port of the control centre; "": 127.0.0.1:8480
     centre_users: Path | None = None  # who may come in; none: the file centre.users in the home
     centre_tls_cert: Path | None = None

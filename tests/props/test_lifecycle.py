@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common.errors import IllegalTransition
+from common.lifecycle import buckets
 from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.units import UNIT, Act, State
 from common.lifecycle.users import USERS, Event, Phase
@@ -19,10 +20,15 @@ from producer.registry import PLANNERS
 
 TABLES: dict[str, Machine[Any, Any]] = {
     "unit": UNIT,
+    "buckets": buckets.BUCKETS,
     **{kind.value: table for kind, table in LIFECYCLES.items()},
 }
 # what leads out of an end again; nothing else may
-LEAVES: dict[str, set[StrEnum]] = {"unit": {Act.RELEASE}, "users": {Event.AGAIN}}
+LEAVES: dict[str, set[StrEnum]] = {
+    "unit": {Act.RELEASE},
+    "users": {Event.AGAIN},
+    "buckets": {buckets.Event.CLEAN},
+}
 # events that no judge ever finds: acts of the operator and of the intake that serves him
 ASKED_FOR: dict[Kind, set[StrEnum]] = {Kind.USERS: {Event.PLANNED, Event.CANCEL, Event.AGAIN}}
 

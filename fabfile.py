@@ -28,11 +28,16 @@ def deploy(
     wheel: str = "",
     wheelhouse: str = "",
     environment: str = "",
+    extras: str = "",
     python: str = "",
 ) -> list[Row]:
     """Build the wheel once, ship it with its settings, install it, switch to it."""
     with bundle(
-        wheel=wheel, wheelhouse=wheelhouse, environment_=environment, settings=settings
+        wheel=wheel,
+        wheelhouse=wheelhouse,
+        environment_=environment,
+        settings=settings,
+        extras=extras,
     ) as ours:
         return fleet.deploy(ours, python=python)
 

@@ -15,7 +15,6 @@ from ops.centre.app import build
 from ops.centre.centre import Centre
 from ops.centre.place import Place
 
-BEAT = 5.0  # seconds between two signs of life
 GRACE = 3  # seconds for requests in hand when it is to end
 BACKLOG = 256
 
@@ -29,7 +28,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._due:
-            self._due = time.monotonic() + BEAT
+            self._due = time.monotonic() + self._centre.settings.beat.total_seconds()
             self._sign()
         if self.should_exit:
             self._centre.news.close()

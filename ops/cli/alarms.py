@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -14,17 +15,19 @@ from common.telemetry import logs
 from ops.alarms.sinks import configured
 from ops.alarms.standing import RAISED, Notice
 from ops.alarms.watch import Alarms
-from ops.cli import exits, terminal
+from ops.cli import exits, posts, terminal
 from ops.cli.options import settings
 from ops.desk import addressed
 
+ROLE = "alarms"
+SLOW = 3  # leases; a round may wait for a store that is away, and for each sink
 Once = Annotated[bool, typer.Option("--once", metavar="", help="One round, for cron.")]
 Try = Annotated[
     bool, typer.Option("--try", metavar="", help="Send a notice to every sink, as a rehearsal.")
 ]
 
 
-def alarms(once: Once = False, try_: Try = False) -> None:
+def alarms(once: Once = False, try_: Try = False, name: posts.Name = "a01") -> None:
     """Look at the fleet again and again, and tell the sinks what is wrong and what is over.
 
     Sinks are the log and whatever CONVOY_ALARM_WEBHOOK, _SMTP and _COMMAND name. With --once the
@@ -39,7 +42,8 @@ def alarms(once: Once = False, try_: Try = False) -> None:
     elif once:
         _once(ours)
     else:
-        _loop(ours)
+        posts.named(ROLE, name)
+        _loop(ours, f"{name}@{known.node}")
 
 
 def _once(ours: Alarms) -> None:
@@ -50,8 +54,9 @@ def _once(ours: Alarms) -> None:
         raise typer.Exit(exits.INCOMPLETE)
 
 
-def _loop(ours: Alarms) -> None:
-    over = threading.Event()
+def _loop(ours: Alarms, node: str) -> None:
+    posts.attend(ours.settings, ROLE, node)
+    sign, over = posts.signing(ours.settings, ROLE, node, slow=SLOW), threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: over.set())
     notify.tell(notify.READY)
@@ -60,8 +65,15 @@ def _loop(ours: Alarms) -> None:
             ours.round()
         except ConvoyError as error:
             terminal.say(f"convoy: {error}")
-        notify.tell(notify.ALIVE)
-        over.wait(ours.settings.alarm_look.total_seconds())
+        _wait(ours, over, sign)
+
+
+def _wait(ours: Alarms, over: threading.Event, sign: Callable[[], None]) -> None:
+    """Until the next round, with a sign now and then: rounds may be further apart than signs."""
+    until = ours.clock.tick() + ours.settings.alarm_look.total_seconds()
+    while not over.is_set() and (left := until - ours.clock.tick()) > 0:
+        sign()
+        over.wait(min(left, ours.settings.beat.total_seconds()))
 
 
 def _rehearse(ours: Alarms) -> None:

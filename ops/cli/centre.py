@@ -9,20 +9,17 @@ from typing import Annotated
 
 import typer
 
-from common import notify, presence
-from common.errors import Denied, Missing, Refused
-from common.presence import Signs
+from common import notify
+from common.errors import Missing, Refused
 from common.settings import Settings
 from common.telemetry import logs
 from ops.centre.place import LISTEN, Place, place
 from ops.centre.users import FILE, Role, Users
-from ops.cli import show, terminal
+from ops.cli import posts, show, terminal
 from ops.cli.options import Json, settings
 from ops.desk import addressed
-from ops.doctor import installed
 
 ROLE = "centre"
-PATIENCE = 6  # beats without a sign before a watchdog calls it hung
 app = typer.Typer(
     help="Serve the control centre: an API and a page, for people with roles.",
     invoke_without_command=True,
@@ -48,7 +45,6 @@ Insecure = Annotated[
         "--insecure", metavar="", help="Listen beyond this machine without TLS, all the same."
     ),
 ]
-Post = Annotated[str, typer.Option("-n", "--name", metavar="NAME", help="Its name on this host.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, . _ -")]
 Stdin = Annotated[
     bool,
@@ -67,7 +63,7 @@ def serve(
     tls_key: Key = None,
     users: File = None,
     insecure: Insecure = False,
-    name: Post = "s01",
+    name: posts.Name = "s01",
 ) -> None:
     """Serve the control centre until told to end. Heard on this machine only, unless told.
 
@@ -86,6 +82,7 @@ def serve(
     )
     addressed(known)  # Refused now, not at the first look
     logs.configure()
+    posts.named(ROLE, name)
     _serve(known, where, name)
 
 
@@ -129,15 +126,7 @@ def _serve(known: Settings, where: Place, name: str) -> None:
     centre = Centre(known, tls=where.tls)
     centre.users.everyone()  # Missing or Denied now, not at the first log-in
     node = f"{name}@{known.node}"
-    signs = Signs(known.home, ROLE, node)
-    try:
-        presence.take(known.home, ROLE, node, version=presence.build(installed("convoy")))
-    except Denied as error:
-        terminal.say(f"convoy: nobody will watch this centre: {error}")
-
-    def sign() -> None:
-        signs.give(patience=known.lease)
-        notify.tell(notify.ALIVE)
+    posts.attend(known, ROLE, node)
 
     def ready(url: str) -> None:
         if not where.tls:
@@ -145,7 +134,7 @@ def _serve(known: Settings, where: Place, name: str) -> None:
         terminal.say(f"control centre: {url}")
         notify.tell(notify.READY)
 
-    server.serve(centre, where, ready=ready, sign=sign)
+    server.serve(centre, where, ready=ready, sign=posts.signing(known, ROLE, node))
 
 
 def _chosen(known: Settings, users: Path | None) -> Settings:

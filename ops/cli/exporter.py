@@ -9,20 +9,24 @@ from typing import Annotated
 
 import typer
 
+from common import notify
 from common.errors import Missing
 from common.telemetry import logs
-from ops.cli import terminal
+from ops.cli import posts, terminal
 from ops.cli.options import settings
 from ops.desk import addressed
 from ops.flower import local
 
-LISTEN = "127.0.0.1:9464"
+ROLE, LISTEN = "exporter", "127.0.0.1:9464"
 Listen = Annotated[
-    str, typer.Option(metavar="HOST:PORT", help="Where Prometheus finds the metrics.")
+    str,
+    typer.Option(
+        metavar="HOST:PORT", help=f"Where Prometheus finds the metrics; {LISTEN} unless set."
+    ),
 ]
 
 
-def exporter(listen: Listen = LISTEN) -> None:
+def exporter(listen: Listen = "", name: posts.Name = "x01") -> None:
     """Serve metrics of store and queue for Prometheus, at /metrics.
 
     One is enough for a fleet. Scrape configuration, alert rules and a dashboard are in
@@ -32,15 +36,21 @@ def exporter(listen: Listen = LISTEN) -> None:
         raise Missing("prometheus-client is not installed", hint="pip install 'convoy[fleet]'")
     from ops.exporter import server  # needs it
 
-    place = server.parse(listen)
     known = settings()
+    place = server.parse(listen or known.exporter_listen or LISTEN)
+    posts.named(ROLE, name)
     addressed(known)  # Refused now, not at the first scrape
     logs.configure()
-    over = threading.Event()
+    node = f"{name}@{known.node}"
+    posts.attend(known, ROLE, node)
+    sign, over = posts.signing(known, ROLE, node), threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: over.set())
     if not local(place[0]):
         terminal.say("whoever reaches this address reads the metrics", "yellow")
     with server.exporting(known, place) as address:
         terminal.say(f"metrics: {address}")
-        over.wait()
+        notify.tell(notify.READY)
+        sign()
+        while not over.wait(known.beat.total_seconds()):
+            sign()

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
-from common import presence
 from common.clock import Clock
-from common.errors import Denied, Refused
-from common.presence import Presence, Signs
+from common.errors import Refused
+from common.presence import Signs
 from common.settings import Settings
 from common.telemetry import logs
-from ops.cli import exits, show, terminal
+from ops.cli import exits, posts, show, terminal
 from ops.cli.options import Consumers, Json, settings
+from ops.cli.posts import Name
 from ops.desk import Desk, addressed, desk
-from ops.doctor import installed
 from ops.local import Local, consumer_argv, environment
 from ops.watching import Watcher
 from producer import boot
 
 GLANCE = 0.1  # seconds between two looks after the members
 SLOW = 3  # leases; one look of a producer may wait that long for store and broker
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-Name = Annotated[str, typer.Option("-n", "--name", metavar="NAME", help="Its name on this host.")]
 
 
 def up(consumers: Consumers = 0, as_json: Json = False) -> None:
@@ -52,9 +47,11 @@ def up(consumers: Consumers = 0, as_json: Json = False) -> None:
 
 def producer(name: Name = "p01") -> None:
     """Run a producer: it plans nothing itself, it hands out units and judges leases."""
-    node, known = _node("producer", name)
+    posts.named("producer", name)
+    known = serving()
+    node = f"{name}@{known.node}"
     logs.configure()
-    _attend(known, "producer", node)
+    posts.attend(known, "producer", node)
     ours, signs = boot.producer(known), Signs(known.home, "producer", node)
     ours.sign = lambda: signs.give(patience=known.lease * SLOW)
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -64,29 +61,14 @@ def producer(name: Name = "p01") -> None:
 
 def consumer(name: Name = "c01") -> None:
     """Run a consumer: it takes one unit at a time. Becomes a Celery worker."""
-    node, known = _node("consumer", name)
+    posts.named("consumer", name)
+    known = serving()
+    node = f"{name}@{known.node}"
     env = environment(known)
-    if present := _attend(known, "consumer", node):
+    if present := posts.attend(known, "consumer", node):
         present.hand_on(env)
     os.chdir("/")  # Celery looks for modules where it stands; ours are installed
     os.execve(sys.executable, consumer_argv(name, known.node), env)
-
-
-def _node(role: str, name: str) -> tuple[str, Settings]:
-    if not _NAME.fullmatch(name):
-        raise Refused(f"{name!r} is no name for a {role}", hint="use letters, digits, - _ and .")
-    known = serving()
-    return f"{name}@{known.node}", known
-
-
-def _attend(known: Settings, role: str, node: str) -> Presence | None:
-    """Hold the post for life. Where the home cannot be used nobody watches, and we work all the
-    same."""
-    try:
-        return presence.take(known.home, role, node, version=presence.build(installed("convoy")))
-    except Denied as error:
-        terminal.say(f"convoy: nobody will watch this {role}: {error}")
-        return None
 
 
 def serving() -> Settings:

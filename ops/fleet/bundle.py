@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -25,6 +26,7 @@ from ops.host import environment
 from ops.local import ROOT
 
 PROGRAM = Path(arrive.__file__)
+_EXTRA = re.compile(r""";\s*extra == ['"]([\w-]+)['"]""")
 WHEELS = "wheels"  # the folder of shipped dependencies beside the order
 
 
@@ -36,6 +38,7 @@ class Bundle:
     wheelhouse: tuple[Path, ...] = ()
     environment: str = ""  # on the hosts: one that has the dependencies already
     settings: str = ""
+    extras: tuple[str, ...] = ()  # of the wheel: for roles that need more than a consumer
     _digests: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,8 +63,18 @@ class Bundle:
         with zipfile.ZipFile(self.wheel) as archive:
             [name] = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
             said = email.message_from_bytes(archive.read(name))
-        lines = said.get_all("Requires-Dist") or []
-        return sorted(line for line in lines if "extra ==" not in line)
+        if unknown := set(self.extras) - set(known := said.get_all("Provides-Extra") or []):
+            raise Refused(
+                f"the wheel has no extra {', '.join(sorted(unknown))}",
+                hint=f"it has: {', '.join(sorted(known))}",
+            )
+        return sorted(filter(None, map(self._needed, said.get_all("Requires-Dist") or [])))
+
+    def _needed(self, line: str) -> str:
+        """A line of what the wheel needs; "" if only an extra that was not asked for does."""
+        if (found := _EXTRA.search(line)) is None:
+            return line
+        return line[: found.start()].strip() if found[1] in self.extras else ""
 
     @property
     def folder(self) -> str:
@@ -101,14 +114,20 @@ class Bundle:
 
 @contextmanager
 def bundle(
-    *, wheel: str = "", wheelhouse: str = "", environment_: str = "", settings: str = ""
+    *,
+    wheel: str = "",
+    wheelhouse: str = "",
+    environment_: str = "",
+    settings: str = "",
+    extras: str = "",
 ) -> Iterator[Bundle]:
     """The bundle, the wheel built from this checkout unless one is given."""
     with TemporaryDirectory(prefix="convoy-wheel-") as scratch:
         path = Path(wheel) if wheel else build(Path(scratch))
         if not path.name.endswith(".whl") or not path.exists():
             raise Missing(f"{path} is no wheel", hint="give one, or run this in a checkout")
-        yield Bundle(path, _house(wheelhouse), environment_, _settings(settings))
+        wanted = tuple(filter(None, map(str.strip, extras.split(","))))
+        yield Bundle(path, _house(wheelhouse), environment_, _settings(settings), wanted)
 
 
 def build(into: Path) -> Path:

@@ -5,6 +5,7 @@ A role that this version does not know is refused, wherever it is named.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -30,9 +31,17 @@ class Role:
         return int(digits) if digits.isdecimal() and self.post(int(digits)) == post else None
 
 
+def command(word: str, name: str) -> list[str]:
+    """A command of ours that bears the name of its post."""
+    return [sys.executable, "-P", "-m", "ops.cli", word, "-n", name]
+
+
 ROLES: Mapping[str, Role] = {
     "consumer": Role("consumer", "c", consumer_argv),
     "producer": Role("producer", "p", lambda name, _host: producer_argv(name)),
+    "exporter": Role("exporter", "x", lambda name, _host: command("exporter", name)),
+    "alarms": Role("alarms", "a", lambda name, _host: command("alarms", name)),
+    "centre": Role("centre", "s", lambda name, _host: command("serve", name)),
 }
 
 

@@ -34,15 +34,22 @@ from ops.doctor import installed
 DEBUG = "--debug"
 
 
-class MigrateFirst(TyperGroup):
-    """The list of commands, beginning with what the program is for."""
+class Commands(TyperGroup):
+    """All commands; the list begins with what the program is for. None ends without a word."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=lambda name: name != "migrate")
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # before a command began what it has a word of its own for
+            terminal.say("interrupted; the same command goes on")
+            raise typer.Exit(exits.INTERRUPTED) from None
+
 
 app = typer.Typer(
-    cls=MigrateFirst,
+    cls=Commands,
     help="Move live data with a fleet: correct when things die, and honest about what arrived.",
     epilog=exits.MEANING,
     no_args_is_help=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_whatever_ends_the_command_nothing_is_left_running_and_the_same_command_
     me: Terminal, many: Path, new: Path, signum: signal.Signals
 ) -> None:
     with me.started(*users(many, new), *SLOW) as running:
-        eventually(lambda: any(new.glob("*/file*")), within=60)
+        eventually(lambda: any(new.glob("user*/file*")), within=60)
         running.send_signal(signum)
         said = running.communicate(timeout=60)[1]
     assert running.returncode == (130 if signum == signal.SIGINT else -signum)
@@ -147,6 +148,21 @@ def test_whatever_ends_the_command_nothing_is_left_running_and_the_same_command_
     found = me.migrate(many, new, "--bandwidth", "off")
     assert (found["generation"], found["complete"], found["items"]["moved"]) == (1, True, 24 * 4)
     assert apart(many, new) == []
+
+
+def test_a_command_interrupted_before_it_began_anything_says_so_too(
+    me: Terminal, new: Path
+) -> None:
+    """In the middle of the preflight: the source has taken the question and does not answer."""
+    me.extra |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"s3://bucket/old?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
+        silent.settimeout(60)
+        with me.started("migrate", "users", "--source", place, "--target", new) as running:
+            with silent.accept()[0]:
+                running.send_signal(signal.SIGINT)
+                said = running.communicate(timeout=60)[1]
+    assert (running.returncode, said) == (130, "interrupted; the same command goes on\n")
 
 
 @pytest.fixture
@@ -169,7 +185,7 @@ def test_a_running_fleet_obeys_from_any_terminal(
     submitted = me.told(*users(many, new), *SLOW, "--detach")
     name = submitted["id"]
     assert (submitted["planned"], submitted["refused"]) == (24, 0)
-    eventually(lambda: any(new.glob("*/file*")), within=60)
+    eventually(lambda: any(new.glob("user*/file*")), within=60)
     assert me.told("pause", name)["hold"] == "paused"
     eventually(lambda: me.told("show", name)["units"]["running"] == 0)
     seen = me.told("show", name)
@@ -199,7 +215,7 @@ def test_a_drain_finishes_what_is_in_hand_and_a_cancel_ends_the_rest(
     me: Terminal, fleet: subprocess.Popen[str], many: Path, new: Path
 ) -> None:
     with me.started(*users(many, new), *SLOW, "--json") as following:
-        eventually(lambda: any(new.glob("*/file*")), within=60)
+        eventually(lambda: any(new.glob("user*/file*")), within=60)
         name = id_of(me)
         assert me.told("drain", name, "--dry-run")["changed"] is False
         assert me.told("drain", name)["hold"] == "draining"
@@ -218,7 +234,7 @@ def test_a_command_whose_shared_fleet_dies_goes_on_with_one_of_its_own(
     me: Terminal, fleet: subprocess.Popen[str], many: Path, new: Path
 ) -> None:
     with me.started(*users(many, new), *SLOW, "--json") as following:
-        eventually(lambda: any(new.glob("*/file*")), within=60)
+        eventually(lambda: any(new.glob("user*/file*")), within=60)
         fleet.kill()
         fleet.wait(30)
         assert me.told("limits", id_of(me), "--bandwidth", "off")["limits"] == {}

@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import suppress
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import Conflict, Denied, Refused
+from common.process import Who, boot, myself
 
 HANDED = "CONVOY_PRESENCE"  # the number of the open lock that was handed to us
 RECORD = 512  # bytes; less than any file system writes at once
@@ -33,26 +33,6 @@ PATIENCE = timedelta(seconds=2)  # who merely looks holds the lock for a moment 
 GLANCE = 0.02  # seconds between two tries
 T = TypeVar("T", "Who", "Sign")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """A process that can be told from every other, also from a later one of its number."""
-
-    pid: int
-    start: int  # clock ticks from boot to its start, as the kernel says
-    boot: str
-    version: str = ""
-
-    @property
-    def alive(self) -> bool:
-        """Does this very process still exist?"""
-        return self.boot == boot() and started(self.pid) == self.start
-
-    @property
-    def since(self) -> float:
-        """The tick at which it was started."""
-        return self.start / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,42 +173,6 @@ def place(home: Path, role: str, node: str, what: str) -> Path:
     if not _NODE.fullmatch(node):
         raise Refused(f"{node!r} is no name for a {role}", hint="use letters, digits, - _ and .")
     return home / "run" / role / f"{node}.{what}"
-
-
-def myself(version: str = "") -> Who:
-    """This process."""
-    return Who(os.getpid(), started(os.getpid()) or 0, boot(), version)
-
-
-def build(version: str) -> str:
-    """What runs, told from other builds of the same version where versions are deployed."""
-    prefix = Path(sys.prefix)
-    return prefix.name if prefix.parent.name == "versions" else version
-
-
-def boot() -> str:
-    """What tells this run of the kernel from every other."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def started(pid: int) -> int | None:
-    """When a process was started, in clock ticks since boot; None if there is none."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] not in ("Z", "X") else None
-
-
-def stopped(pid: int) -> bool:
-    """Was it stopped by a signal (or a debugger)?"""
-    fields = _stat(pid)
-    return bool(fields) and fields[0] in ("T", "t")
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return []
-    return text.rpartition(")")[2].split()
 
 
 def _handed(path: Path, environ: MutableMapping[str, str] = os.environ) -> Presence | None:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import structlog
 
-from common import failpoints, notify, presence
+from common import failpoints, notify, presence, process
 from common.clock import Clock
 from common.errors import Denied, Transient
 from common.model import Kind
@@ -105,7 +105,7 @@ def attend(settings: Settings, name: str) -> None:
     A home that cannot be used is no reason not to work: then nobody watches.
     """
     try:
-        presence.take(settings.home, ROLE, name, version=presence.build(ours()))
+        presence.take(settings.home, ROLE, name, version=process.build(ours()))
     except Denied as error:
         log.warning("presence.unknown", why=str(error))
 

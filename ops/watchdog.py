@@ -22,7 +22,8 @@ import structlog
 from common import presence
 from common.clock import Clock
 from common.errors import ConvoyError, Corrupt, Denied
-from common.presence import Seen, Who, stopped
+from common.presence import Seen
+from common.process import Who, stopped
 from common.settings import Settings
 from ops.host import detached, environment, memory, wanted
 from ops.host.journal import Journal

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from common.presence import boot
+from common.process import boot
 from ops.alarms.standing import Notice, Standing
 from ops.host import files
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from common.errors import Denied
-from common.presence import Presence, Who, boot, started
+from common.presence import Presence
+from common.process import Who, boot, started
 
 LOG_MOST = 8 << 20  # bytes; a longer log is set aside when its writer starts
 UMASK = 0o022  # the same from cron, from systemd, and by hand

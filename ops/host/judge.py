@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from common.presence import Seen, Sign, Who
+from common.presence import Seen, Sign
+from common.process import Who
 from common.settings import Settings
 
 SHORT = 10.0  # seconds; who dies within them of a start may well do so again

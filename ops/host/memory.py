@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from common.presence import boot
+from common.process import boot
 from ops.host.files import replace
 from ops.host.judge import Past
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from common.errors import Corrupt, Missing
-from common.presence import Who
+from common.process import Who
 from ops.desk import who
 from ops.host import wanted
 from ops.host.roles import Role

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from common.clock import Clock
-from common.presence import boot
+from common.process import boot
 from ops.host import environment, memory
 from ops.host.journal import FLEET
 from ops.host.judge import FALLS

@@ -19,6 +19,7 @@ import pytest
 from common import notify, presence
 from common.errors import Conflict, Denied, Refused
 from common.presence import HANDED, RECORD, Signs
+from common.process import Who, myself, stopped
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -186,19 +187,19 @@ def test_records_keep_their_size_so_that_a_full_disk_takes_them(tmp_path: Path) 
 
 
 def test_a_process_is_not_taken_for_a_later_one_of_its_number(tmp_path: Path) -> None:
-    me = presence.myself()
+    me = myself()
     assert me.alive
-    earlier = presence.Who(me.pid, me.start - 1, me.boot)
-    before = presence.Who(me.pid, me.start, "another boot")
+    earlier = Who(me.pid, me.start - 1, me.boot)
+    before = Who(me.pid, me.start, "another boot")
     assert not earlier.alive
     assert not before.alive
 
 
 def test_a_process_that_was_stopped_is_known_to_be() -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
-        assert not presence.stopped(process.pid)
+        assert not stopped(process.pid)
         process.send_signal(signal.SIGSTOP)
-        eventually(lambda: presence.stopped(process.pid))
+        eventually(lambda: stopped(process.pid))
         process.kill()
 
 

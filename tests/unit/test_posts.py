@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.presence import Seen, Sign, Who
+from common.presence import Seen, Sign
+from common.process import Who
 from ops.host.judge import (
     FALLS,
     LEAVE,

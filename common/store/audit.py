@@ -65,7 +65,7 @@ class Audit:
         self, what: str, outcome: str, by: str, to: str, why: str, facts: Mapping[str, Any]
     ) -> str:
         id, now = uuid.uuid4().hex, self._clock.wall()
-        line: Doc = {"id": id, "at": now, "by": _text(by), "what": what, "to": _text(to)}
+        line: Doc = {"id": id, "at": now, "by": _text(by), "what": _text(what), "to": _text(to)}
         line |= {"why": _text(why), "outcome": outcome, "ended": None, "facts": _plain(facts)}
         if outcome != BEGUN:
             line["ended"] = now

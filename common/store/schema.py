@@ -18,7 +18,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "marks": Shape(indexes=(("migration", "group"),)),
     "events": Shape(indexes=(("migration", "at"),)),
-    "audit": Shape(indexes=(("at", "id"), ("to", "at", "id"))),
+    "audit": Shape(indexes=(("at",), ("to", "at"))),
     "failures": Shape(indexes=(("migration", "generation"), ("unit",))),
     "consumers": Shape(),
     "leaders": Shape(),

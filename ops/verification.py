@@ -19,8 +19,9 @@ from ops.journey import Errand
 from producer.intake import Order
 
 
-def verification(migration: Migration, *, by: str) -> Errand:
-    """An errand that reads both sides of the same users again and writes nothing."""
+def verification(migration: Migration, *, by: str, deep: bool = False) -> Errand:
+    """An errand that reads both sides of the same users again and writes nothing; `deep`: from
+    the disks, not from the page cache."""
     if migration.phase == Phase.PLANNING and migration.options.get("pass") != reports.VERIFY:
         raise Refused(
             f"migration {migration.id} is still being planned",
@@ -32,7 +33,7 @@ def verification(migration: Migration, *, by: str) -> Errand:
         kind=migration.kind,
         tenant=migration.tenant,
         by=by,
-        options={"pass": reports.VERIFY},
+        options={"pass": reports.VERIFY} | ({"deep": True} if deep else {}),
         limits=migration.limits,
     )
     generation = _listed_in(migration)

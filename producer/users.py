@@ -54,7 +54,9 @@ class UsersPlanner:
             here = registry.capabilities(target, settings, writes=writes)
         except ConvoyError as error:
             return Preflight(errors=(f"{error} ({error.hint})",))
-        return Preflight(notices=tuple(losses(there, here)) if writes else ())
+        if not writes:
+            return Preflight(notices=tuple(_shallow(old, new)) if options.get("deep") else ())
+        return Preflight(notices=tuple(losses(there, here)))
 
     def subjects(self, source: str, settings: Settings) -> Iterator[str]:
         return registry.users(source, settings)
@@ -76,6 +78,12 @@ class UsersPlanner:
 
     def describe(self, migration: Migration) -> str:
         return f"users from {migration.source} to {migration.target}"
+
+
+def _shallow(source: Template, target: Template) -> Iterator[str]:
+    for side, place in (("source", source), ("target", target)):
+        if place.scheme not in registry.DEEP:
+            yield f"the {side} is read over the network: from which memory is its own matter"
 
 
 def losses(source: Capabilities, target: Capabilities) -> Iterator[str]:

@@ -13,19 +13,28 @@ from common.errors import Refused
 from common.settings import Settings
 
 T = TypeVar("T")
-Reader = Callable[[Template, str, Settings], Source]
-Writer = Callable[[Template, str, Settings, str], Target]
+Reader = Callable[[Template, str, Settings, bool], Source]
+Writer = Callable[[Template, str, Settings, str, bool], Target]
 
 SOURCES: Mapping[str, Reader] = {
-    "file": lambda template, user, _: posix.PosixSource(template, user),
-    "s3": s3.open_source,
-    "manifest+http": manifest.open_source,
-    "manifest+https": manifest.open_source,
+    "file": lambda template, user, _, deep: posix.PosixSource(template, user, deep=deep),
+    "s3": lambda template, user, settings, _: s3.open_source(template, user, settings),
+    "manifest+http": lambda template, user, settings, _: manifest.open_source(
+        template, user, settings
+    ),
+    "manifest+https": lambda template, user, settings, _: manifest.open_source(
+        template, user, settings
+    ),
 }
 TARGETS: Mapping[str, Writer] = {
-    "file": lambda template, user, _, token: posix.PosixTarget(template, user, token),
-    "s3": s3.open_target,
+    "file": lambda template, user, _, token, deep: posix.PosixTarget(
+        template, user, token, drop_behind=deep
+    ),
+    "s3": lambda template, user, settings, token, _: s3.open_target(
+        template, user, settings, token
+    ),
 }
+DEEP = ("file",)  # schemes whose disks this machine reads by itself
 USERS: Mapping[str, Callable[[Template, Settings], Iterator[str]]] = {
     "file": lambda template, _: posix.users(template),
     "s3": s3.users,
@@ -51,16 +60,20 @@ def parsed(url: str) -> Template:
     return Template.parse(url, cwd=os.getcwd())
 
 
-def open_source(url: str, user: str, settings: Settings) -> Source:
-    """A user's place to read from. Refused if it cannot be one."""
+def open_source(url: str, user: str, settings: Settings, *, deep: bool = False) -> Source:
+    """A user's place to read from; `deep`: from the device where that can be had. Refused if it
+    cannot be one."""
     template = parsed(url)
-    return _of(SOURCES, template, "source")(template, user, settings)
+    return _of(SOURCES, template, "source")(template, user, settings, deep)
 
 
-def open_target(url: str, user: str, settings: Settings, *, token: str) -> Target:
-    """A user's place to write to; `token` names all that is not published yet."""
+def open_target(
+    url: str, user: str, settings: Settings, *, token: str, deep: bool = False
+) -> Target:
+    """A user's place to write to; `token` names all that is not published yet; `deep`: read back
+    from the device where that can be had."""
     template = parsed(url)
-    return _of(TARGETS, template, "target")(template, user, settings, token)
+    return _of(TARGETS, template, "target")(template, user, settings, token, deep)
 
 
 def users(url: str, settings: Settings) -> Iterator[str]:

@@ -29,10 +29,15 @@ class Places:
 def places(unit: Unit, reach: Reach) -> Iterator[Places]:
     """Both places, opened; what earlier epochs of the unit left unpublished is gone by then."""
     name = unit.id.rsplit(".", 1)[-1]
-    source = open_source(reach.migration.source, unit.key, reach.settings)
+    deep = bool(reach.migration.options.get("deep"))
+    source = open_source(reach.migration.source, unit.key, reach.settings, deep=deep)
     try:
         target = open_target(
-            reach.migration.target, unit.key, reach.settings, token=f"{name}.{unit.fence}"
+            reach.migration.target,
+            unit.key,
+            reach.settings,
+            token=f"{name}.{unit.fence}",
+            deep=deep,
         )
         try:
             reach.lease.still_mine()

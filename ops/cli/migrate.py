@@ -71,6 +71,14 @@ Switch = Annotated[
 Tenant = Annotated[
     str, typer.Option("--tenant", metavar="NAME", help="Tenants share a fleet in equal parts.")
 ]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep",
+        metavar="",
+        help="Read files from their disks, not from memory that may hide what they hold.",
+    ),
+]
 Detach = Annotated[
     bool,
     typer.Option(
@@ -123,7 +131,11 @@ def users(
 
 
 def verify(
-    id: Id, consumers: Consumers = 0, dry_run: DryRun = False, as_json: Json = False
+    id: Id,
+    deep: Deep = False,
+    consumers: Consumers = 0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Read both sides again, every byte of every user, and compare. Writes nothing to either.
 
@@ -131,7 +143,7 @@ def verify(
     """
     known = settings()
     with desk(known) as here:
-        errand = verification(here.find(id), by=who())
+        errand = verification(here.find(id), by=who(), deep=deep)
     if dry_run:
         _rehearse(errand, known, as_json=as_json)
     _run(errand, known, consumers=consumers, as_json=as_json)

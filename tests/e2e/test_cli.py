@@ -84,7 +84,7 @@ def test_one_command_moves_everything_and_a_second_run_moves_nothing(
     assert (again["generation"], again["complete"], again["items"]["moved"]) == (2, True, 0)
     assert again["digest"] == first["digest"] != ""
     assert embedded.running(me.home / "redis") is None
-    verified = me.told("verify", first["id"])
+    verified = me.told("verify", first["id"], "--deep")
     assert verified["verified"] == {"agree": first["items"]["total"], "differ": 0}
     text = me.called("report", first["id"][:10])
     assert (text.code, "Both sides agree" in text.out) == (0, True)

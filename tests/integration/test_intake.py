@@ -136,3 +136,16 @@ def test_an_empty_list_ends_what_it_began(ground: Ground, order: Order) -> None:
         accept(ground, order, ["../etc"])
     [migration] = ground.migrations.all()
     assert migration.phase == Phase.CANCELLED
+
+
+def test_before_a_deep_verification_it_is_told_where_no_disk_can_be_asked(
+    ground: Ground, order: Order
+) -> None:
+    settings = settings_for(Path("/nowhere"))
+    way_in = Intake(ground.migrations, ground.units, ground.events, settings)
+    far = "manifest+http://127.0.0.1:1/{user}.json"
+    deep = Order(far, order.target, options={"pass": "verify", "deep": True})
+    [notice] = way_in.preflight(deep).notices
+    assert notice.startswith("the source is read over the network")
+    near = Order(order.source, order.target, options={"pass": "verify", "deep": True})
+    assert way_in.preflight(near).notices == ()

@@ -12,6 +12,7 @@ from common import failpoints
 from common.errors import Stale
 from common.lifecycle.units import State
 from common.queue.broker import Broker
+from ops.verification import verification
 from tests.trees import differences, plant
 from tests.world import World
 
@@ -377,3 +378,33 @@ def test_damage_anywhere_in_a_huge_user_is_found_by_verify(small: World) -> None
     verified = small.migrate("ann", **{"pass": "verify"})
     assert set(small.failures(verified)) == {"film", "d1/x/f1"}
     assert (small.new / "ann" / "film").read_bytes()[33 << 20 :][:2] == b"\0\1"
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_deep_verification_drops_every_file_of_both_sides_before_it_reads(
+    small: World, monkeypatch: pytest.MonkeyPatch, deep: bool
+) -> None:
+    """Through the very options that the command gives, for whole users, spans and ranges."""
+    crowd(small.old / "ann", 100)
+    plant(small.old / "bob")
+    huge_file(small.old / "ann")
+    migration = small.migrate("ann", "bob")
+    dropped: set[int] = set()
+    advise = os.posix_fadvise
+
+    def noted(fd: int, start: int, length: int, advice: int) -> None:
+        if advice == os.POSIX_FADV_DONTNEED:
+            dropped.add(os.fstat(fd).st_ino)
+        advise(fd, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    order = verification(small.ground.migrations.get(migration.id), by="test", deep=deep).order
+    verified = small.migrate("ann", "bob", **order.options)
+    assert small.states(verified) == {"done"}
+    trees = (small.old, small.new) if deep else ()
+    files = {f.stat().st_ino for root in trees for f in root.rglob("*") if _has_bytes(f)}
+    assert dropped == files
+
+
+def _has_bytes(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

@@ -413,3 +413,25 @@ def test_a_list_from_elsewhere_may_be_expected_as_well(here: Site) -> None:
         assert opened(source, item) == b"x"
     assert handles() > before + 4
     source.close()
+
+
+def test_a_source_read_behind_the_cache_gives_the_same_bytes_from_the_device(here: Site) -> None:
+    path, data = here.old / "file", os.urandom(1 << 20)
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        template = Template.parse(f"file://{here.root}/old")
+        source = PosixSource(template, "alice", deep=True)
+        item = source.look("file")
+        assert item is not None
+        with source.open(item) as content:
+            try:
+                os.preadv(file.fileno(), [bytearray(1)], len(data) - 1, os.RWF_NOWAIT)
+                cached = True
+            except BlockingIOError:
+                cached = False
+            except OSError as exc:
+                pytest.skip(f"the page cache cannot be asked here: {exc}")
+            assert not cached
+            assert content.whole() == data
+        source.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -470,6 +471,49 @@ def test_reading_back_behind_the_cache_reads_the_same(here: Site, target: PosixT
     put(target, "file", b"x" * 100_000)
     deep = PosixTarget(Template.parse(f"{here.root}/new"), "alice", "unit.2", drop_behind=True)
     assert deep.digest("file") == target.digest("file")
+    deep.close()
+
+
+def resident(path: Path, at: int = 0) -> bool:
+    """Is a byte of this file in the page cache now? Skips where that cannot be asked."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.preadv(fd, [bytearray(1)], at, os.RWF_NOWAIT) == 1
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        pytest.skip(f"the page cache cannot be asked here: {exc}")
+    finally:
+        os.close(fd)
+
+
+def test_reading_behind_the_cache_takes_nothing_from_it_and_leaves_nothing_there(
+    here: Site, target: PosixTarget
+) -> None:
+    put(target, "file", os.urandom(3 << 20))
+    path, ends = here.new / "file", (0, (3 << 20) - 1)
+    deep = PosixTarget(Template.parse(f"{here.root}/new"), "alice", "unit.2", drop_behind=True)
+    try:
+        cuts = [(0, 1 << 20), (1 << 20, 3 << 20)]
+        for read in (deep.digest, lambda name: list(deep.ranges(name, cuts))):
+            path.read_bytes()
+            assert all(resident(path, at) for at in ends)
+            read("file")
+            assert not any(resident(path, at) for at in ends)
+        assert list(deep.ranges("file", cuts)) == list(target.ranges("file", cuts))
+        assert deep.remarks() == {}
+    finally:
+        deep.close()
+
+
+def test_what_the_cache_does_not_let_go_of_is_told(here: Site, target: PosixTarget) -> None:
+    put(target, "file", b"x" * 100_000)
+    deep = PosixTarget(Template.parse(f"{here.root}/new"), "alice", "unit.2", drop_behind=True)
+    with (here.new / "file").open("r+b") as file, mmap.mmap(file.fileno(), 0) as held:
+        assert held[0] == ord("x")  # a page that somebody has mapped stays
+        assert resident(here.new / "file")
+        assert deep.digest("file") == target.digest("file")
+    assert deep.remarks() == {"contents: the page cache did not let go of them (--deep)": 1}
     deep.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from common.endpoints.posix.content import BLOCK
 from common.endpoints.posix.directories import Handle
 from common.errors import Corrupt, Occupied
 
+_UNTOLD = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)  # it does not say
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -35,11 +37,22 @@ def chunks(fd: int) -> Iterator[memoryview]:
         yield block[:count]
 
 
+def forgotten(fd: int) -> bool:
+    """Drop an open file from the page cache; False if it is still there."""
+    os.fsync(fd)  # what is dirty cannot be dropped
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        return not os.preadv(fd, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:  # it would have to be fetched
+        return True
+    except OSError as exc:
+        if exc.errno in _UNTOLD:
+            return True
+        raise
+
+
 def digest(fd: int, *, drop_behind: bool) -> tuple[str, int]:
-    """The MD5 and length of an open file; `drop_behind`: from the disk, not from the cache."""
-    if drop_behind:
-        os.fsync(fd)  # what is dirty cannot be dropped
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    """The MD5 and length of an open file; `drop_behind`: leave nothing of it in the cache."""
     running, size = md5(), 0
     block = memoryview(bytearray(min(BLOCK, os.fstat(fd).st_size + 1)))
     while count := os.readv(fd, [block]):
@@ -50,7 +63,9 @@ def digest(fd: int, *, drop_behind: bool) -> tuple[str, int]:
     return running.hexdigest(), size
 
 
-def ranges(fd: int, cuts: Sequence[tuple[int, int]], path: str) -> Iterator[str]:
+def ranges(
+    fd: int, cuts: Sequence[tuple[int, int]], path: str, *, drop_behind: bool = False
+) -> Iterator[str]:
     """The MD5 of each (start, end); Corrupt if the file ends before."""
     block = memoryview(bytearray(BLOCK))
     for start, end in cuts:
@@ -61,4 +76,6 @@ def ranges(fd: int, cuts: Sequence[tuple[int, int]], path: str) -> Iterator[str]
                 raise Corrupt(f"{path!r}: the target's ends at {at}, before {end}")
             running.update(block[:count])
             at += count
+            if drop_behind:
+                os.posix_fadvise(fd, start, at - start, os.POSIX_FADV_DONTNEED)
         yield running.hexdigest()

@@ -27,15 +27,18 @@ _CHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # a link, file or socket t
 
 
 class PosixSource:
-    """One user's place as source."""
+    """One user's place as source. `deep`: read from the disk, not from the cache."""
 
     lanes = 1  # the processor is what it waits for
 
-    def __init__(self, template: Template, user: str, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, template: Template, user: str, *, clock: Clock | None = None, deep: bool = False
+    ) -> None:
         self._quiet = os.O_NOATIME if os.geteuid() == 0 else 0  # only owners and root may ask it
         self._root = Root(template, user, flags=self._quiet)
         self._clock, self._passing = clock or Clock(), Passing()
         self._found: Directories | None = None
+        self._deep = deep
         self._ahead = Ahead(self._open)
 
     def walk(self) -> Iterator[Item | Failure]:
@@ -103,9 +106,12 @@ class PosixSource:
         parent, name = split(path)
         directory = self._tree().get(parent)  # referred to: another lane may drop it meanwhile
         try:
-            return os.open(name, _READ | self._quiet, dir_fd=directory.fd)
+            fd = os.open(name, _READ | self._quiet, dir_fd=directory.fd)
         except PermissionError:
-            return os.open(name, _READ, dir_fd=directory.fd)
+            fd = os.open(name, _READ, dir_fd=directory.fd)
+        if self._deep:  # what is dirty stays: writing it out is not for a reader
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        return fd
 
     def _as_listed(self, fd: int, item: Item) -> os.stat_result:
         """What was opened, if it is what was listed.

@@ -29,6 +29,7 @@ from common.endpoints.template import Template
 
 LOCAL = Pace(lanes=1, batch_items=2000, batch_bytes=512 << 20, whole=1 << 20, hardlinks=True)
 REMOTE = Pace(lanes=8, batch_items=2000, batch_bytes=512 << 20, whole=1 << 20, hardlinks=True)
+STILL_THERE = "contents: the page cache did not let go of them (--deep)"
 
 
 class PosixTarget:
@@ -47,12 +48,14 @@ class PosixTarget:
         self._writer = Writer()
         self._stager = Stager(self._ground, self._writer)
         self._publisher = Publisher(self._ground, self._writer)
-        self._drop_behind = drop_behind
+        self._drop_behind, self._cached = drop_behind, 0
         self.pace = LOCAL if self._ground.durability.together else REMOTE
 
     def remarks(self) -> dict[str, int]:
-        """What this target could not hold, or we may not give it."""
-        return self._ground.dresser.lost.told()
+        """What this target could not hold or we may not give it, and what was read from memory
+        although it should not."""
+        kept = {STILL_THERE: self._cached} if self._cached else {}
+        return {**self._ground.dresser.lost.told(), **kept}
 
     def sweep(self, tokens: str) -> None:
         """Remove what other epochs left under tokens that are or begin with `tokens`."""
@@ -94,6 +97,7 @@ class PosixTarget:
         with self._ground.translated(f"reading back {path!r}"):
             parent, name = split(path)
             with reading.opened(self._ground.get(parent), name, path) as fd:
+                self._forget(fd)
                 return reading.digest(fd, drop_behind=self._drop_behind)
 
     def ranges(self, path: str, cuts: Sequence[tuple[int, int]]) -> Iterator[str]:
@@ -101,7 +105,8 @@ class PosixTarget:
         with self._ground.translated(f"reading back {path!r}"):
             parent, name = split(path)
             with reading.opened(self._ground.get(parent), name, path) as fd:
-                yield from reading.ranges(fd, cuts, path)
+                self._forget(fd)
+                yield from reading.ranges(fd, cuts, path, drop_behind=self._drop_behind)
 
     def attributes(self, path: str) -> Attributes:
         """The extended attributes and ACLs of a file or directory; links have none."""
@@ -224,6 +229,10 @@ class PosixTarget:
         self._writer.close()
         with self._ground.translated("leaving the target"):
             self._ground.leave()
+
+    def _forget(self, fd: int) -> None:
+        if self._drop_behind and not reading.forgotten(fd):
+            self._cached += 1
 
     def _copy(self, item: Item, to: str) -> Staged:
         if item.type is Type.LINK:

@@ -28,6 +28,7 @@ from common.store.migrations import Migrations
 from common.store.units import Units
 from common.throttle import Throttles
 from consumer.heartbeat import Heartbeat, Signal
+from consumer.meter import Meter
 from consumer.mover import Mover
 from consumer.recent import Recent
 from consumer.registry import MOVERS
@@ -51,7 +52,7 @@ def crew(
     arm(settings)
     store, clock = connect(settings.state(), durable=True), Clock()
     units, migrations = Units(store, clock), Migrations(store, clock)
-    broker, recent = Broker(settings.broker()), Recent(migrations, clock)
+    broker, recent, meter = Broker(settings.broker()), Recent(migrations, clock), Meter(clock)
     heartbeat = Heartbeat(
         name,
         units=units,
@@ -62,6 +63,7 @@ def crew(
         clock=clock,
         leaving=leaving,
         facts={"host": settings.node, "pid": os.getpid(), "version": ours()},
+        meter=meter,
         sign=signs(settings, name, turned),
     )
     made = Crew(
@@ -71,6 +73,7 @@ def crew(
         events=Events(store, clock),
         marks=Marks(store),
         heartbeat=heartbeat,
+        meter=meter,
         pressure=Pressure(broker),
         movers=movers,
         settings=settings,

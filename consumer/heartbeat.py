@@ -24,6 +24,7 @@ from common.store.consumers import Consumers
 from common.store.migrations import Migrations
 from common.store.units import Units
 from common.throttle import Throttle
+from consumer.meter import Meter
 from consumer.mover import BOTH
 
 log = structlog.get_logger(__name__)
@@ -112,12 +113,14 @@ class Heartbeat:
         clock: Clock | None = None,
         leaving: Callable[[], bool] = lambda: False,
         facts: dict[str, object] | None = None,
+        meter: Meter | None = None,
         sign: Signal = _unsigned,
     ) -> None:
         self.name, self._sign = name, sign
         self._units, self._migrations, self._consumers = units, migrations, consumers
         self._throttle, self._settings = throttle, settings
         self._clock, self._leaving, self._facts = clock or Clock(), leaving, facts or {}
+        self.meter = meter or Meter(self._clock)
         self._held: tuple[UnitLease, Unit, Migration] | None = None
         self._wake = threading.Event()
         self._over = False
@@ -170,7 +173,8 @@ class Heartbeat:
         try:
             if held:
                 self._watch(*held)
-            self._consumers.beat(self.name, unit=unit, **self._facts)
+            facts = self._facts | {"counters": self.meter.read()}
+            self._consumers.beat(self.name, unit=unit, **facts)
         except Stale as stale:
             log.warning("lease.lost", unit=held[1].id if held else "", why=str(stale))
         except ConvoyError as error:  # the lease ages; whether it can go on is its holder's matter

@@ -30,6 +30,7 @@ from common.store.failures import Failures
 from common.store.marks import Marks
 from common.store.units import Units
 from consumer.heartbeat import Heartbeat, over
+from consumer.meter import Meter
 from consumer.mover import Mover, Reach
 from consumer.recent import Recent
 
@@ -58,6 +59,7 @@ class Crew:
     events: Events
     marks: Marks
     heartbeat: Heartbeat
+    meter: Meter
     pressure: Pressure
     movers: Mapping[Kind, Mover]
     settings: Settings
@@ -72,11 +74,18 @@ def run(message: Message, crew: Crew) -> Outcome:
     Raises nothing that says something about the unit; Transient if the store itself is away (the
     message is spent then, and the dispatcher publishes again).
     """
+    outcome = _carry(message, crew)
+    crew.meter.unit(outcome.value)
+    return outcome
+
+
+def _carry(message: Message, crew: Crew) -> Outcome:
     if declines(crew.pressure.level(message.migration), message.unit, int(crew.clock.wall())):
         return Outcome.EASES
-    taken = _take(message, crew.recent.glance(message.migration), crew)
-    if isinstance(taken, Outcome):  # what was read a moment ago is believed only if it lets us
-        taken = _take(message, crew.recent.look(message.migration), crew)
+    with crew.meter.phase("claim"):
+        taken = _take(message, crew.recent.glance(message.migration), crew)
+        if isinstance(taken, Outcome):  # what was read a moment ago is believed only if it lets us
+            taken = _take(message, crew.recent.look(message.migration), crew)
     return taken if isinstance(taken, Outcome) else _begin(*taken, crew)
 
 
@@ -126,7 +135,9 @@ def _work(migration: Migration, unit: Unit, crew: Crew) -> Outcome:
     except (Exception, MemoryError) as error:
         log.exception("unit.crashed")
         return _settle(unit, Transient(f"{type(error).__name__}: {error}"), crew)
-    return _report(migration, unit, receipt, crew, seconds=crew.clock.tick() - began)
+    crew.meter.work(receipt.counts)
+    with crew.meter.phase("report"):
+        return _report(migration, unit, receipt, crew, seconds=crew.clock.tick() - began)
 
 
 def _move(migration: Migration, unit: Unit, crew: Crew) -> Receipt:
@@ -137,7 +148,7 @@ def _move(migration: Migration, unit: Unit, crew: Crew) -> Receipt:
         raise Permanent(
             f"this version knows no job {unit.job!r} of {unit.kind}", hint="upgrade the consumers"
         )
-    with crew.heartbeat.hold(unit, migration) as lease:
+    with crew.heartbeat.hold(unit, migration) as lease, crew.meter.phase("move"):
         memory = FencedMarks(crew.marks, unit)
         return job(unit, Reach(migration, lease, memory, crew.settings))
 
@@ -165,6 +176,7 @@ def _report(
 
 
 def _settle(unit: Unit, error: ConvoyError, crew: Crew, receipt: Receipt | None = None) -> Outcome:
+    crew.meter.failure(error)
     match error:
         case Held():
             crew.units.requeue(unit, after=error.retry_in, why=str(error), counts=False)

@@ -43,12 +43,12 @@ class Sweeper:
     def alive(self) -> int:
         """How many consumers gave a sign of life within one lease."""
         alive, names = 0, set()
-        for consumer in self._consumers.all():
-            names.add(consumer["id"])
-            still = self._signs.of(consumer["id"], consumer["beat"])
+        for name, beat in self._consumers.beats():
+            names.add(name)
+            still = self._signs.of(name, beat)
             alive += still < self._settings.lease
             if still > self._settings.lease * GONE:
-                self._consumers.leave(consumer["id"])
+                self._consumers.leave(name)
         self._signs.keep(set(names))
         return alive
 

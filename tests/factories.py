@@ -119,6 +119,7 @@ class Ground:
             events=self.events,
             marks=self.marks,
             heartbeat=heartbeat,
+            meter=heartbeat.meter,
             pressure=Pressure(self.broker),
             movers=movers,
             settings=settings,

@@ -24,6 +24,11 @@ class Consumers:
         """Sign off."""
         self._documents.remove({"id": name})
 
+    def beats(self) -> list[tuple[str, int]]:
+        """The name and the counter of everyone, and nothing else: read often, by the leader."""
+        found = self._documents.find({}, order=("id",), fields=("beat",))
+        return [(str(doc["id"]), int(doc["beat"])) for doc in found]
+
     def all(self) -> list[Doc]:
         """Everyone who ever gave a sign and did not sign off."""
         return list(self._documents.find({}, order=("id",)))

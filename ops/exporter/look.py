@@ -8,7 +8,7 @@ by our own monotonic clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -73,11 +73,12 @@ class Observer:
         self._watched = {m.id: m for m in active}
         keys: set[str] = set()
         works = {kind: self._work(kind, tallied, units, signs, keys) for kind in Kind}
-        alive = self._alive(Consumers(store), here, signs, keys)
+        meters = self._meters(Consumers(store), here, signs, keys)
         lapsing = self._lapsing(units, here, signs, keys)
         known = sum(key.startswith("consumer/") for key in keys)
         signs.keep(set(keys))
-        return Records(works, migrations.by_phase(), _wanted(here, known), alive, lapsing)
+        wanted_, phases = _wanted(here, known), migrations.by_phase()
+        return Records(works, phases, wanted_, len(meters), lapsing, meters)
 
     def _work(
         self, kind: Kind, all_: Sequence[Tallied], units: Units, signs: Stillness, keys: set[str]
@@ -101,12 +102,16 @@ class Observer:
             still=still,
         )
 
-    def _alive(self, consumers: Consumers, here: Settings, signs: Stillness, keys: set[str]) -> int:
-        alive = 0
+    def _meters(
+        self, consumers: Consumers, here: Settings, signs: Stillness, keys: set[str]
+    ) -> dict[str, Mapping[str, int]]:
+        """What each living consumer says of itself; earlier versions say nothing."""
+        living = {}
         for consumer in consumers.all():
             keys.add(key := f"consumer/{consumer['id']}")
-            alive += signs.of(key, str(consumer["beat"])) < here.lease
-        return alive
+            if signs.of(key, str(consumer["beat"])) < here.lease:
+                living[str(consumer["id"])] = consumer.get("counters") or {}
+        return living
 
     def _lapsing(self, units: Units, here: Settings, signs: Stillness, keys: set[str]) -> int:
         lapsing = 0

@@ -1,4 +1,5 @@
-"""The facts as Prometheus metrics. Labels come from enums only, never from ids.
+"""The facts as Prometheus metrics. Labels come from enums and from consumers' names, which a fleet
+has few of; never from users, units or migrations.
 
 What could not be looked at is left out, so that no graph shows a zero that nobody measured;
 `convoy_store_up` and `convoy_broker_up` say why.
@@ -25,6 +26,13 @@ FRESH = timedelta(seconds=5)  # however many scrape us, nobody is asked more oft
 SHARE = 10  # looks may take a tenth of the time, not more
 PROMPT = timedelta(seconds=2)  # a look that is quicker is waited for
 LATE = timedelta(minutes=1)  # a look that is so much overdue is waited for as well
+METERS = {  # of `consumer.meter`: name, label and meaning
+    "units": ("units", "outcome", "Deliveries of units, by how they ended"),
+    "items": ("items", "outcome", "Items of units that were worked on"),
+    "bytes": ("bytes", "outcome", "Bytes of items that were worked on"),
+    "failures": ("failures", "reason", "Units given back or parked, by the kind of error"),
+    "microseconds": ("seconds", "phase", "Time spent on units, by what was done"),
+}
 
 
 @dataclass(slots=True)
@@ -89,6 +97,7 @@ def families(facts: Facts) -> Iterator[Metric]:
     if facts.records is not None:
         yield from _works(facts.records)
         yield from _fleet(facts.records)
+        yield from _consumers(facts.records)
     if facts.queue is not None:
         yield from _queue(facts.queue)
 
@@ -124,6 +133,21 @@ def _fleet(records: Records) -> Iterator[Metric]:
     yield _gauge("consumers_alive", "Consumers that gave a sign within a lease", records.alive)
     said = "Units whose holder has been silent for half a lease or longer"
     yield _gauge("leases_lapsing", said, records.lapsing)
+
+
+def _consumers(records: Records) -> Iterator[Metric]:
+    """Counters start again with the process, which Prometheus knows how to read."""
+    found = {
+        what: CounterMetricFamily(f"convoy_consumer_{name}", said, labels=["consumer", label])
+        for what, (name, label, said) in METERS.items()
+    }
+    for consumer, counters in records.meters.items():
+        for key, many in counters.items():
+            what, _, which = key.partition("/")
+            if what in found:  # a later version may count more than we know
+                scaled = many / 1e6 if what == "microseconds" else many
+                found[what].add_metric([consumer, which], scaled)
+    yield from found.values()
 
 
 def _queue(queue: Queue) -> Iterator[Metric]:

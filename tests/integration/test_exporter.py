@@ -120,6 +120,25 @@ def test_a_scrape_says_what_store_and_broker_hold(ground: Ground, settings: Sett
     }
 
 
+def test_every_living_consumer_is_told_by_its_own_counters(
+    ground: Ground, settings: Settings
+) -> None:
+    counters = {"units/moved": 7, "microseconds/move": 2_500_000, "tomorrow/counts": 1}
+    ground.consumers.beat("c01@h", unit="", counters=counters)
+    ground.consumers.beat("c02@h", unit="")  # of an earlier version
+    ground.consumers.beat('c03@"h"\n', unit="", counters={"failures/Denied": 2})
+    with exporting(settings, ("127.0.0.1", 0), ground.clock) as address:
+        seen = scraped(address)
+        assert seen["consumer_units_total", "c01@h", "moved"] == 7
+        assert seen["consumer_seconds_total", "c01@h", "move"] == 2.5
+        assert seen["consumer_failures_total", 'c03@"h"\n', "Denied"] == 2
+        assert not any("tomorrow" in word or "c02@h" in word for key in seen for word in key)
+        ground.turned.turn(settings.lease + FRESH)
+        ground.consumers.beat("c01@h", unit="", counters=counters)
+        told = {key[1] for key in scraped(address) if key[0].startswith("consumer_")}
+        assert told == {"c01@h"}  # the others are silent
+
+
 def test_silence_is_seen_by_our_own_clock_and_a_beat_ends_it(
     ground: Ground, settings: Settings
 ) -> None:

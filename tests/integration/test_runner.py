@@ -16,10 +16,12 @@ from common.queue.broker import Broker
 from common.queue.messages import Message
 from common.settings import Settings
 from common.store.sqlite import SqliteStore
+from consumer.meter import Meter
 from consumer.mover import Job, Reach
 from consumer.recent import FRESH
 from consumer.runner import Outcome, backoff, run
-from tests.factories import Ground, says, settings_for, waits
+from tests.factories import Ground, Turned, says, settings_for, waits
+from tests.waiting import eventually
 
 MOVED = Receipt(Counts(items=3, moved=2, skipped=1, bytes=30, bytes_moved=20), digest="ab" * 16)
 REFUSED = Receipt(
@@ -354,3 +356,33 @@ def test_a_consumer_says_what_it_is_doing(
 
 def test_a_permanent_error_without_a_hint_of_its_own_still_gives_advice() -> None:
     assert "requeue" in Permanent("x").hint
+
+
+def test_a_consumer_counts_what_it_does_for_its_metrics(
+    ground: Ground, settings: Settings, broker: Broker
+) -> None:
+    migration = ground.moving([Draft("move", "ann"), Draft("move", "bob")])
+    heartbeat = ground.heartbeat(settings, broker)
+    ann, bob = (Message(migration.id, doc["id"], 1) for doc in ground.units.of(migration))
+    run(ann, ground.crew(says(MOVED), settings, heartbeat))
+    run(bob, ground.crew(says(Transient("the other side is away")), settings, heartbeat))
+    run(bob, ground.crew(says(MOVED), settings, heartbeat))  # of an epoch that is over
+    heartbeat.start()
+    eventually(lambda: ground.consumers.all())
+    heartbeat.stop()
+    [consumer] = ground.consumers.all()
+    counted = {k: many for k, many in consumer["counters"].items() if "microseconds" not in k}
+    assert counted == {
+        "units/moved": 1, "units/later": 1, "units/not_mine": 1, "failures/Transient": 1,
+        "items/moved": 2, "items/skipped": 1, "bytes/moved": 20,
+    }  # fmt: skip
+    assert ground.consumers.beats() == [("c01", consumer["beat"])]
+
+
+def test_time_is_counted_by_what_it_went_into() -> None:
+    turned = Turned()
+    meter = Meter(turned.clock())
+    for seconds, phase in ((2, "claim"), (3, "move"), (1, "claim")):
+        with meter.phase(phase):
+            turned.turn(timedelta(seconds=seconds))
+    assert meter.read() == {"microseconds/claim": 3_000_000, "microseconds/move": 3_000_000}

@@ -145,9 +145,13 @@ def test_every_alarm_has_a_page_that_names_what_to_do_and_a_case(name: str) -> N
     assert any(expected) and not all(expected)  # it fires, and it does not
 
 
+METER = dict.fromkeys(("units/x", "items/x", "bytes/x", "failures/x", "microseconds/x"), 1)
+
+
 def samples() -> set[str]:
     work = Work({State.QUARANTINED: 1}, 1, 1, 1, 1.0, 1.0)
-    found = families(Facts(Records({Kind.USERS: work}, {}), FULL))
+    records = Records({Kind.USERS: work}, {}, meters={"c01@h": METER})
+    found = families(Facts(records, FULL))
     return {sample.name for family in found for sample in family.samples}
 
 
@@ -160,10 +164,11 @@ def test_rules_and_dashboard_ask_for_metrics_that_the_exporter_has() -> None:
     assert samples() - names == set()  # what nobody looks at need not be measured
 
 
-def test_labels_are_words_of_enums_never_ids() -> None:
-    found = families(Facts(Records({Kind.USERS: Work()}, {}), FULL))
+def test_labels_are_words_of_enums_and_names_of_consumers_never_ids() -> None:
+    records = Records({Kind.USERS: Work()}, {}, meters={"c01@h": METER})
+    found = families(Facts(records, FULL))
     labels = {label for family in found for s in family.samples for label in s.labels}
-    assert labels == {"kind", "state", "phase"}
+    assert labels == {"kind", "state", "phase", "consumer", "outcome", "reason"}
 
 
 def test_every_metric_is_in_the_documents() -> None:

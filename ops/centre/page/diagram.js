@@ -1,0 +1,184 @@
+// The states of a migration as a diagram with the present one lit, drawn from the table that the
+// centre tells: states stand in the order in which they are reached, ways back go round outside.
+
+import { drawn, element } from "./element.js";
+import { many } from "./words.js";
+
+const WIDE = { along: 168, across: 84, width: 104, height: 40, edge: 40 };
+const TALL = { along: 92, across: 132, width: 104, height: 40, edge: 30 };
+const NARROW = 560; // pixels; below it the diagram runs downwards
+const LANE = 24; // between two ways back
+
+/** Draw `table` ({nodes, edges, present}) into `root`, and again when its width asks for it. */
+export function diagram(root, table) {
+  if (!table?.nodes?.length) {
+    root.replaceChildren();
+    return;
+  }
+  const frame = element("div", { class: "diagram" });
+  root.replaceChildren(frame, spoken(table));
+  let tall;
+  root.sizing?.disconnect();
+  root.sizing = new ResizeObserver(() => {
+    const now = frame.clientWidth < NARROW;
+    if (now === tall) return;
+    tall = now;
+    frame.replaceChildren(picture(table, tall));
+  });
+  root.sizing.observe(frame);
+}
+
+function spoken({ nodes, edges, present }) {
+  const ways = nodes.map((node) => {
+    const out = edges.filter((edge) => edge.from === node.id).map((edge) => `${edge.event}: ${edge.to}`);
+    return element("li", {}, `${node.id}${node.id === present ? " (now)" : ""}${out.length ? ` \u2013 ${out.join(", ")}` : ""}`);
+  });
+  return element("details", {}, element("summary", {}, `The ${many(nodes.length, "state")} in words`), element("ul", { class: "plain" }, ways));
+}
+
+function picture(table, tall) {
+  const form = tall ? TALL : WIDE;
+  const spots = placed(table);
+  const { ahead, back, loops } = sorted(table, spots);
+  const lanes = laned(back, spots);
+  const before = lanes.filter((lane) => lane.side < 0).length;
+  const after = lanes.length - before;
+  const rows = 1 + Math.max(...[...spots.values()].map((spot) => spot.row));
+  const ranks = 1 + Math.max(...[...spots.values()].map((spot) => spot.rank));
+  const size = { along: (ranks - 1) * form.along, across: (rows - 1) * form.across };
+  const pad = { before: form.edge + before * LANE, after: form.edge + after * LANE };
+  const at = (name) => {
+    const { rank, row } = spots.get(name);
+    const along = rank * form.along;
+    const across = row * form.across + pad.before;
+    return tall ? { x: across + form.width / 2, y: along + form.height } : { x: along + form.width / 2 + 14, y: across + form.height / 2 };
+  };
+  const width = tall ? size.across + form.width + pad.before + pad.after : size.along + form.width + 28;
+  const height = tall ? size.along + form.height * 2 : size.across + form.height + pad.before + pad.after;
+  const lines = [
+    ...ahead.map((edge) => forward(edge, at, form, tall, table.present)),
+    ...lanes.map((lane) => around(lane, at, form, tall, pad, size)),
+    ...loops.map((edge) => loop(edge, at(edge.from), form, tall)),
+  ];
+  const label = `States: ${table.nodes.map((node) => node.id).join(", ")}. Now: ${table.present}.`;
+  return drawn("svg", { class: "states", role: "img", "aria-label": label, viewBox: `0 0 ${width} ${height}`, width, height },
+    heads(), lines, table.nodes.map((node) => box(node, at(node.id), form, table.present)));
+}
+
+/** Rank: the longest way from the start that never turns back. Row: the order within a rank. */
+function placed({ nodes, edges }) {
+  const names = nodes.map((node) => node.id);
+  const start = (nodes.find((node) => node.start) ?? nodes[0]).name;
+  const turned = turns(names, edges, start);
+  const ranks = new Map(names.map((name) => [name, 0]));
+  for (let pass = 0; pass < names.length; pass += 1) {
+    for (const edge of edges) {
+      if (turned.has(edge) || edge.from === edge.to) continue;
+      ranks.set(edge.to, Math.max(ranks.get(edge.to) ?? 0, Math.min(names.length, (ranks.get(edge.from) ?? 0) + 1)));
+    }
+  }
+  const used = new Map();
+  return new Map(names.map((name) => {
+    const rank = ranks.get(name);
+    const row = used.get(rank) ?? 0;
+    used.set(rank, row + 1);
+    return [name, { rank, row }];
+  }));
+}
+
+/** The edges that lead back to a state from which we came. */
+function turns(names, edges, start) {
+  const found = new Set();
+  const open = new Set();
+  const over = new Set();
+  const walk = (name) => {
+    open.add(name);
+    for (const edge of edges.filter((each) => each.from === name)) {
+      if (open.has(edge.to)) found.add(edge);
+      else if (!over.has(edge.to)) walk(edge.to);
+    }
+    open.delete(name);
+    over.add(name);
+  };
+  [start, ...names].forEach((name) => over.has(name) || walk(name));
+  return found;
+}
+
+function sorted({ edges }, spots) {
+  const parts = { ahead: [], back: [], loops: [] };
+  for (const edge of edges) {
+    if (!spots.has(edge.from) || !spots.has(edge.to)) continue;
+    if (edge.from === edge.to) parts.loops.push(edge);
+    else parts[spots.get(edge.from).rank < spots.get(edge.to).rank ? "ahead" : "back"].push(edge);
+  }
+  return parts;
+}
+
+/** Ways back of one event to one state share a lane; lanes lie before the first row or after the last. */
+function laned(back, spots) {
+  const lanes = new Map();
+  for (const edge of back) {
+    const side = spots.get(edge.from).row === 0 ? -1 : 1;
+    const key = `${edge.event} ${edge.to} ${side}`;
+    if (!lanes.has(key)) lanes.set(key, { ...edge, side, from: [] });
+    lanes.get(key).from.push(edge.from);
+  }
+  const depth = { "-1": 0, 1: 0 };
+  return [...lanes.values()].map((lane) => ({ ...lane, depth: (depth[lane.side] += 1) }));
+}
+
+function forward(edge, at, form, tall, present) {
+  const [from, to] = [at(edge.from), at(edge.to)];
+  const [a, b] = tall
+    ? [{ x: from.x, y: from.y + form.height / 2 }, { x: to.x, y: to.y - form.height / 2 - 5 }]
+    : [{ x: from.x + form.width / 2, y: from.y }, { x: to.x - form.width / 2 - 5, y: to.y }];
+  const far = tall ? Math.abs(b.y - a.y) : Math.abs(b.x - a.x);
+  const bend = Math.min(far * 0.5, 70);
+  const path = tall
+    ? `M${a.x} ${a.y}C${a.x} ${a.y + bend} ${b.x} ${b.y - bend} ${b.x} ${b.y}`
+    : `M${a.x} ${a.y}C${a.x + bend} ${a.y} ${b.x - bend} ${b.y} ${b.x} ${b.y}`;
+  const spot = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - (tall || a.y !== b.y ? 0 : 8) };
+  return [drawn("path", { d: path, class: edge.from === present ? "way next" : "way", "marker-end": "url(#head)" }), named(edge.event, spot)];
+}
+
+function around(lane, at, form, tall, pad, size) {
+  const to = at(lane.to);
+  const out = lane.depth * LANE;
+  const line = lane.side < 0 ? pad.before - out : pad.before + (tall ? size.across + form.width : size.across + form.height) + out;
+  const paths = lane.from.map((name) => {
+    const from = at(name);
+    const shift = 12;
+    const half = (tall ? form.width : form.height) / 2;
+    return tall
+      ? `M${from.x + lane.side * half} ${from.y}H${line}V${to.y + shift}H${to.x + lane.side * (half + 5)}`
+      : `M${from.x} ${from.y + lane.side * half}V${line}H${to.x - shift}V${to.y + lane.side * (half + 5)}`;
+  });
+  const first = at(lane.from[0]);
+  const spot = tall ? { x: line, y: (first.y + to.y) / 2 } : { x: (first.x + to.x) / 2, y: line + 4 };
+  return [...paths.map((d) => drawn("path", { d, class: "way back", "marker-end": "url(#head)" })), named(lane.event, spot)];
+}
+
+function loop(edge, spot, form, tall) {
+  const { x, y } = spot;
+  const d = tall
+    ? `M${x - 14} ${y - form.height / 2}v-12h28v7`
+    : `M${x - form.width / 2} ${y + 6}h-9v-16h4`;
+  return [drawn("path", { d, class: "way back", "marker-end": "url(#head)" }, drawn("title", {}, `${edge.event}: ${edge.to}`))];
+}
+
+function named(event, { x, y }) {
+  return drawn("text", { x, y, class: "event", "text-anchor": "middle" }, event);
+}
+
+function box(node, { x, y }, form, present) {
+  const lit = node.id === present;
+  const place = { x: x - form.width / 2, y: y - form.height / 2, width: form.width, height: form.height, rx: node.end ? 20 : 6 };
+  return drawn("g", { class: `node${lit ? " lit" : ""}${node.end ? " end" : ""}` }, drawn("rect", place),
+    drawn("text", { x, y: y + (lit ? 1 : 5), "text-anchor": "middle" }, node.id),
+    lit ? drawn("text", { x, y: y + 14, "text-anchor": "middle", class: "now" }, "now") : null);
+}
+
+function heads() {
+  return drawn("defs", {}, drawn("marker", { id: "head", viewBox: "0 0 8 8", refX: 5, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" },
+    drawn("path", { d: "M0 .500L7 4L0 7.500z", class: "head" })));
+}

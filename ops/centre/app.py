@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from common.errors import ConvoyError
 from ops.centre import answers, changing, entry, reading
@@ -30,8 +31,20 @@ HANDLERS: dict[int | type[Exception], Any] = {
 }
 
 
-def build(centre: Centre) -> FastAPI:
-    """The application of one centre."""
+def build(centre: Centre) -> ASGIApp:
+    """The application of one centre, its layers outside of everything that the framework adds."""
+    gate = Gate(
+        routed(centre),
+        users=centre.users,
+        sessions=centre.sessions,
+        tls=centre.tls,
+        denials=centre,
+    )
+    return Shield(gate, tls=centre.tls)
+
+
+def routed(centre: Centre) -> FastAPI:
+    """The routes, behind no gate."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -57,10 +70,6 @@ def build(centre: Centre) -> FastAPI:
         app.include_router(router)
     if PAGE.is_dir():
         app.mount("/", StaticFiles(directory=PAGE, html=True))
-    app.add_middleware(
-        Gate, users=centre.users, sessions=centre.sessions, tls=centre.tls, denials=centre
-    )
-    app.add_middleware(Shield, tls=centre.tls)  # added last: the outermost
     _describe(app, SECURE_COOKIE if centre.tls else COOKIE)
     return app
 

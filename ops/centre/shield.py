@@ -43,18 +43,24 @@ class Shield:
             await self._app(scope, receive, send)
             return
 
+        most = LARGE if scope["path"] == LISTS else SMALL
+        body = Body(receive, most)
+
         async def shielded(message: Message) -> None:
+            if body.over:  # whatever a route made of the exception that it met
+                return
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *self._more(scope, message)]
             await send(message)
 
-        most = LARGE if scope["path"] == LISTS else SMALL
-        body = Body(receive, most)
         try:
             if _said(scope) > most:
                 raise _too_large(most)
             await self._app(scope, body.receive, shielded)
+            if body.over:
+                raise _too_large(most)
         except Answer as answer:
+            body.over = False
             await answer.response()(scope, receive, shielded)
 
     def _more(self, scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
@@ -71,11 +77,13 @@ class Body:
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most, self._came = receive, most, 0
+        self.over = False
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._came += len(message.get("body", b""))
         if self._came > self._most:
+            self.over = True
             raise _too_large(self._most)
         return message
 

@@ -16,6 +16,11 @@ def migration_id(kind: str, source: str, target: str) -> str:
     return f"{kind}-{short(kind, source, target)[:10]}"
 
 
+def units_of(migration: str, generation: int) -> str:
+    """What the IDs of all units of one generation begin with; hex digits follow."""
+    return f"{migration}.{generation}."
+
+
 def unit_id(migration: str, generation: int, job: str, key: str, name: str) -> str:
     """Names a unit of one generation; 16 hex digits hide hostile keys from logs and file names."""
-    return f"{migration}.{generation}.{short(job, key, name)}"
+    return f"{units_of(migration, generation)}{short(job, key, name)}"

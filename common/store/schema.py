@@ -13,7 +13,8 @@ SHAPES: Mapping[str, Shape] = {
             ("migration", "generation", "due_at"),
             ("migration", "generation", "group", "state"),
             ("migration", "generation", "key"),
-            ("state", "migration", "generation"),  # serves a state in all migrations, too
+            # serves a state in all migrations, too; and what is asleep apart from what is done
+            ("state", "migration", "generation", "due_at"),
         )
     ),
     "marks": Shape(indexes=(("migration", "group"),)),

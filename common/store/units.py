@@ -11,14 +11,16 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
+from common import ids
 from common.clock import Clock
 from common.errors import Refused, Stale
 from common.legible import legible
 from common.lifecycle.units import UNIT, Act, State
 from common.model import Counts, Draft, Migration, Receipt, Sums, Unit
-from common.store.base import Doc, Filter, Scalar, Store, above, among, at_most, differs
+from common.store.base import Doc, Filter, Scalar, Store, above, among, at_most, below, differs
 from common.store.migrations import Brief
 from common.store.unit_documents import fresh, loaded
 
@@ -103,10 +105,12 @@ class Units:
 
     def asleep(self, migration: Migration, *, behind: str, limit: int) -> list[Unit]:
         """Units in nobody's hands that wait to be woken, in the order of their ids."""
-        where = _of(migration) | _FREE | {"due_at": None}
+        where, found = _of(migration) | {"owner": "", "due_at": None}, list[Doc]()
         after = [behind] if behind else None
-        found = self._documents.find(where, order=("id",), limit=limit, after=after)
-        return [loaded(doc) for doc in found]
+        for state in sorted(UNIT.sources(Act.CLAIM)):  # each by itself: what is done is not met
+            free = where | {"state": state.value}
+            found += self._documents.find(free, order=("id",), limit=limit, after=after)
+        return [loaded(doc) for doc in sorted(found, key=itemgetter("id"))[:limit]]
 
     def wake(self, unit: Unit) -> int:
         """Let the dispatcher look again at what may have waited for this unit's group."""
@@ -189,10 +193,14 @@ class Units:
         self, migration: Migration, state: State | None = None, *, fields: Sequence[str] = ()
     ) -> Iterator[Doc]:
         """The documents of a generation's units, in the order of their ids, streamed."""
-        where = _of(migration)
-        if state:
-            where["state"] = state.value
-        return self._documents.find(where, order=("id",), fields=fields)
+        if state in (State.RUNNING, State.QUARANTINED):  # few, as a rule: sorted when found
+            where = _of(migration) | {"state": state.value}
+            return self._documents.find(where, order=("id",), fields=fields)
+        prefix = ids.units_of(migration.id, migration.generation)
+        known = (*fields, "state") if fields else ()
+        where = {"id": below(f"{prefix}~")}  # a walk along the index of ids, which sorts nothing
+        found = self._documents.find(where, order=("id",), after=[prefix], fields=known)
+        return (doc for doc in found if state in (None, doc["state"]))
 
     def open(self, migration: Migration, groups: Sequence[str] = ()) -> int:
         """How many units are not done (of these groups)."""

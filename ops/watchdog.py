@@ -96,7 +96,8 @@ class Watchdog:
             except Corrupt as error:  # no order to end anything
                 self._say(known, kind.name, str(error))
                 continue
-            known.said.pop(kind.name, None)
+            if known.said.pop(kind.name, None):
+                self.journal.calm(kind.name, "all", "can be read again")
             if wish is None:
                 continue
             posts, node = wish.posts(), self.settings.node
@@ -113,9 +114,12 @@ class Watchdog:
         now, limits = self.clock.tick(), Limits.of(self.settings)
         past = known.of(kind.name, name)
         verdict = judge(seen, past, now, limits, wanted=wish, stopped=halted)
-        known.keep(kind.name, name, self._do(verdict, kind, name, seen))
+        now_ = self._do(verdict, kind, name, seen)
+        known.keep(kind.name, name, now_)
         if verdict.alarm:
             self.journal.alarm(kind.name, name, verdict.alarm)
+        elif past.alarmed and not now_.alarmed:
+            self.journal.calm(kind.name, name, "lives, or is not wanted any more")
         return verdict.hasty
 
     def _do(self, verdict: Verdict, kind: Role, name: str, seen: Seen) -> Past:

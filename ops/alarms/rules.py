@@ -16,6 +16,7 @@ from ops.exporter.facts import Facts
 
 STILL = timedelta(minutes=2)  # nothing moves
 OLD = timedelta(days=1)  # a unit that is due
+NAMED = 5  # posts in one notice
 PAGES = "docs/runbooks"
 Condition = Callable[[Facts], str | None]  # what is wrong; "": nothing; None: cannot be known
 
@@ -70,6 +71,15 @@ def consumers_missing(facts: Facts) -> str | None:
     return f"{alive} of {wanted} consumers are alive" if alive < wanted else ""
 
 
+def post_alarmed(facts: Facts) -> str | None:
+    """A watchdog cannot keep something alive by itself."""
+    if facts.records is None:
+        return None
+    said = [f"{post}: {why}" for post, why in sorted(facts.records.alarmed.items())]
+    more = [f"and {len(said) - NAMED} more"] if len(said) > NAMED else []
+    return _joined(said[:NAMED] + more)
+
+
 def queue_empty(facts: Facts) -> str | None:
     """Units are due, and nobody puts them into the queue."""
     if facts.records is None or (facts.queue is None and not facts.idle):
@@ -108,6 +118,7 @@ RULES: Sequence[Rule] = (
     Rule("StoreAway", store_away, _MINUTE, Severity.CRITICAL, "store-away"),
     Rule("BrokerAway", broker_away, _MINUTE, Severity.CRITICAL, "broker-lost"),
     Rule("ConsumersMissing", consumers_missing, 3 * _MINUTE, Severity.WARNING, "consumers-die"),
+    Rule("PostAlarmed", post_alarmed, _NOW, Severity.WARNING, "consumers-die"),
     Rule("Quarantine", quarantined, _NOW, Severity.WARNING, "quarantine"),
     Rule("Backlog", backlog, 10 * _MINUTE, Severity.WARNING, "backlog"),
 )

@@ -37,6 +37,7 @@ class Records:
     wanted: int = 0  # consumers
     alive: int = 0
     lapsing: int = 0  # units whose holder has been silent for half a lease or longer
+    alarmed: Mapping[str, str] = field(default_factory=dict)  # posts, and what the watchdog says
     meters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by living consumer
 
 

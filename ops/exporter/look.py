@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 
@@ -23,16 +24,20 @@ from common.settings import Settings
 from common.store.base import Store
 from common.store.connect import connect
 from common.store.consumers import Consumers
+from common.store.events import Events
 from common.store.migrations import Migrations
 from common.store.units import Units
 from ops.desk import addressed
 from ops.exporter.facts import Facts, Queue, Records, Work
 from ops.exporter.progress import Odometer, Tallied, mark
 from ops.host import wanted
+from ops.host.journal import ALARMED, CALMED, FLEET
 from ops.host.roles import role
 from producer.registry import PLANNERS
 
 log = structlog.get_logger(__name__)
+LOOK = 500  # events of hosts that are looked at
+OLD = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -78,7 +83,8 @@ class Observer:
         known = sum(key.startswith("consumer/") for key in keys)
         signs.keep(set(keys))
         wanted_, phases = _wanted(here, known), migrations.by_phase()
-        return Records(works, phases, wanted_, len(meters), lapsing, meters)
+        alarmed = dict(_alarmed(Events(store), since=self.clock.wall() - OLD.total_seconds()))
+        return Records(works, phases, wanted_, len(meters), lapsing, alarmed, meters)
 
     def _work(
         self, kind: Kind, all_: Sequence[Tallied], units: Units, signs: Stillness, keys: set[str]
@@ -128,6 +134,20 @@ class Observer:
             many, oldest = broker.unacknowledged()
         since = None if oldest is None else max(0.0, self.clock.wall() - oldest)
         return Queue(waiting, many, since)
+
+
+def _alarmed(events: Events, *, since: float) -> Iterator[tuple[str, str]]:
+    """Posts that a watchdog raised an alarm about and did not call it off. A host that was booted
+    has forgotten: what nobody repeated for a day is over."""
+    decided: set[tuple[str, str]] = set()
+    for event in events.latest(FLEET, limit=LOOK):
+        if event["at"] < since:
+            return
+        post = str(event.get("role")), str(event.get("post"))
+        if event["what"] in (ALARMED, CALMED) and post not in decided:
+            decided.add(post)
+            if event["what"] == ALARMED:
+                yield f"{post[0]} {post[1]}", event["why"]
 
 
 def _waiting(broker: Broker) -> Iterator[tuple[Kind, int]]:

@@ -131,6 +131,8 @@ def _fleet(records: Records) -> Iterator[Metric]:
     yield phases
     yield _gauge("consumers_wanted", "Consumers that there should be", records.wanted)
     yield _gauge("consumers_alive", "Consumers that gave a sign within a lease", records.alive)
+    said = "Posts that a watchdog raised an alarm about, and did not call it off"
+    yield _gauge("posts_alarmed", said, len(records.alarmed))
     said = "Units whose holder has been silent for half a lease or longer"
     yield _gauge("leases_lapsing", said, records.lapsing)
 

@@ -23,6 +23,7 @@ from ops.host.detached import LOG_MOST
 
 FILE = "restart.log"
 FLEET = "fleet"  # events of hosts stand under this name, as others under their migration's
+ALARMED, CALMED = "post.alarmed", "post.calmed"
 log = structlog.get_logger(__name__)
 
 
@@ -56,11 +57,21 @@ class Journal:
         """Something that a person should look at."""
         self.note("alarm", role, name, why)
         post = f"{name}@{self.settings.node}"
-        log.error("post.alarmed", role=role, post=post, why=why, home=str(self.home))
-        with suppress(ConvoyError):  # it stands in two logs already
+        log.error(ALARMED, role=role, post=post, why=why, home=str(self.home))
+        self._tell(ALARMED, role, post, why)
+
+    def calm(self, role: str, name: str, why: str) -> None:
+        """What was alarmed about is over."""
+        self.note("calm", role, name, why)
+        self._tell(CALMED, role, f"{name}@{self.settings.node}", why)
+
+    def _tell(self, what: str, role: str, post: str, why: str) -> None:
+        """The fleet, too; if its store is away, our own log has to do."""
+        with suppress(ConvoyError):
             store = connect(self.settings.state())
             try:
-                events = Events(store, self.clock)
-                events.add(FLEET, "post.alarmed", by="watchdog", why=why, role=role, post=post)
+                Events(store, self.clock).add(
+                    FLEET, what, by="watchdog", why=why, role=role, post=post
+                )
             finally:
                 store.close()

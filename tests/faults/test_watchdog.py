@@ -21,7 +21,7 @@ import pytest
 from common.clock import Clock
 from common.process import boot
 from ops.host import environment, memory
-from ops.host.journal import FLEET
+from ops.host.journal import ALARMED, CALMED, FLEET
 from ops.host.judge import FALLS
 from tests.faults.mauling import maul
 from tests.fleet import kill
@@ -110,7 +110,7 @@ def test_who_dies_at_once_is_waited_for_longer_each_time_and_a_person_is_told(
         dog.round()
     assert acts(bare).count("alarm") == 1
     assert acts(bare).count("start") == FALLS + 1
-    told = [each for each in bare.fleet.events.of(FLEET) if each["what"] == "post.alarmed"]
+    told = [each for each in bare.fleet.events.of(FLEET) if each["what"] == ALARMED]
     died = [each for each in told if "died" in each["why"]]  # others use this fleet's store, too
     assert [(each["post"], each["role"]) for each in died] == [("c01@kennel", "consumer")]
     assert "Fatal Python error" in (bare.home / "log/c01.log").read_text()
@@ -144,6 +144,10 @@ def test_a_damaged_wish_ends_nobody_and_is_an_alarm_once(host: Kennel) -> None:
     assert all(word in shown for word in ("c01@kennel", "c02@kennel", "cannot be read", "process "))
     host.convoy("host", "start", "--count", "2")
     assert host.told("host", "status")["roles"]["consumer"]["damaged"] == ""
+    dog.round()
+    assert acts(host, before)[-1] == "calm"
+    told = [each["what"] for each in host.fleet.events.of(FLEET) if each["post"] == "all@kennel"]
+    assert told[-2:] == [ALARMED, CALMED]
 
 
 def test_too_many_are_told_to_finish_and_who_was_named_by_hand_is_left_alone(

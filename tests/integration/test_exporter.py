@@ -25,10 +25,11 @@ from common.queue.messages import Message, Outbox
 from common.settings import Settings
 from common.store.connect import connect
 from ops.exporter.facts import Facts
-from ops.exporter.look import Observer
+from ops.exporter.look import OLD, Observer
 from ops.exporter.metrics import FRESH, LATE, SHARE, Cache
 from ops.exporter.server import exporting, parse
 from ops.host import wanted
+from ops.host.journal import ALARMED, CALMED, FLEET
 from ops.host.roles import role
 from ops.host.wanted import Wanted
 from tests.factories import Ground, Turned, settings_for
@@ -113,11 +114,29 @@ def test_a_scrape_says_what_store_and_broker_hold(ground: Ground, settings: Sett
         ("migrations", "users", "cancelled"): 0,
         ("consumers_wanted",): 2,
         ("consumers_alive",): 2,
+        ("posts_alarmed",): 0,
         ("leases_lapsing",): 0,
         ("queue_messages", "users"): 3,
         ("unacknowledged_messages",): 1,
         ("unacknowledged_age_seconds",): 40,
     }
+
+
+def test_what_a_watchdog_gave_up_on_is_counted_until_it_is_called_off_or_a_day_old(
+    ground: Ground, settings: Settings
+) -> None:
+    def tell(what: str, post: str) -> None:
+        ground.events.add(FLEET, what, by="watchdog", why="died", role="consumer", post=post)
+        ground.turned.turn(timedelta(seconds=1))
+
+    tell(ALARMED, "c01@h")
+    ground.turned.turn(OLD)
+    tell(ALARMED, "c02@h")
+    tell(CALMED, "c02@h")
+    tell(ALARMED, "c03@h")
+    records = Observer(settings, ground.clock).look().records
+    assert records is not None
+    assert records.alarmed == {"consumer c03@h": "died"}
 
 
 def test_every_living_consumer_is_told_by_its_own_counters(

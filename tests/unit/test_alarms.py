@@ -53,15 +53,31 @@ def wrong(found: Facts) -> set[str]:
         (Facts(None, FULL), {"StoreAway"}),
         (Facts(None, None), {"StoreAway", "BrokerAway"}),
         (Facts(Records({Kind.USERS: Work()}, {}), None, idle=True), set()),
+        (Facts(Records({}, {}, alarmed={"consumer c01@h": "died"}), FULL), {"PostAlarmed"}),
     ],
 )
 def test_each_condition_speaks_of_its_own_matter_alone(found: Facts, names: set[str]) -> None:
     assert wrong(found) == names
 
 
+def test_a_notice_names_a_few_posts_and_says_how_many_more() -> None:
+    alarmed = {f"consumer c{number:02}@h": "died" for number in range(7)}
+    said = rule("PostAlarmed").condition(Facts(Records({}, {}, alarmed=alarmed), FULL))
+    assert said is not None
+    assert said.startswith("consumer c00@h: died; ")
+    assert said.endswith("consumer c04@h: died; and 2 more")
+
+
 def test_what_the_store_alone_knows_is_not_known_while_it_is_away() -> None:
     unknown = {rule.name for rule in RULES if rule.condition(Facts(None, None)) is None}
-    assert unknown == {"NoProgress", "QueueEmpty", "ConsumersMissing", "Quarantine", "Backlog"}
+    assert unknown == {
+        "NoProgress",
+        "QueueEmpty",
+        "ConsumersMissing",
+        "PostAlarmed",
+        "Quarantine",
+        "Backlog",
+    }
 
 
 def told(rule: Rule, *answers: str | None) -> list[tuple[int, str]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from common.errors import Refused
+from common.errors import Backpressure, Denied, Refused, Transient
 from ops import journey, wishes
 from ops.centre import acts, orders
 from ops.centre import centre as centres
 from ops.centre.acts import Wish
-from ops.centre.answers import Json
+from ops.centre.answers import Answer, Json
 from ops.centre.asked import ERRORS, Id, Limits, NewMigration, Sure, Units, Why
 from producer.intake import Order
 
@@ -21,9 +21,13 @@ def create(given: NewMigration, request: Request) -> Json:
     """Preview (`dry_run`, unless said otherwise) or hand a migration over to the fleet."""
     ours, who = centres.of(request), centres.caller(request).who
     order = _order(given, who)
-    if given.dry_run:
-        return Json(orders.preview(order, given.users, ours.settings))
-    return Json(orders.accept(order, given.users, ours.settings))
+    take = orders.preview if given.dry_run else orders.accept
+    try:
+        return Json(take(order, given.users, ours.settings))
+    except (Transient, Denied, Backpressure) as error:
+        if ours.health() != "ok":
+            raise
+        raise Answer(409, "endpoint", str(error), advice=error.hint) from None
 
 
 @router.post("/{id}/pause")

@@ -127,8 +127,10 @@ def shown(item: Item, migration: str) -> tuple[str, bytes] | None:
 async def stream(
     news: News, *, last: str, migration: str, alive: Any, beat: float, poll: float
 ) -> AsyncIterator[bytes]:
-    """Messages from behind `last` until `alive()` is False. A comment at least every `beat`."""
-    place, silent = news.place(last), 0.0
+    """Messages from behind `last` until `alive()` is False; one at least every `beat` seconds, so
+    that a page can tell a broken line from a quiet one (browsers hide comments from it)."""
+    place, clock = news.place(last), asyncio.get_running_loop().time
+    due = clock() + beat
     yield b"retry: 2000\n\n"
     if place is None:
         place = news.last
@@ -144,11 +146,10 @@ async def stream(
         for item in items:
             place = item.number
             if told := shown(item, migration):
-                silent = 0.0
+                due = clock() + beat
                 yield message(news.id(place), *told)
         if not items:
             await news.wait(poll)
-            silent += poll
-            if silent >= beat:
-                silent = 0.0
-                yield b": still here\n\n"
+        if clock() >= due:
+            due = clock() + beat
+            yield b": still here\nevent: beat\ndata: {}\n\n"

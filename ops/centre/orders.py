@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from common.errors import Refused
+from common.errors import ConvoyError, Refused
 from common.settings import Settings
 from common.store import audit
 from ops import journey
@@ -51,8 +51,8 @@ def accept(order: Order, users: list[str] | None, settings: Settings) -> dict[st
     with _turn():
         try:
             journey.checked(errand, settings)
-        except Refused as refused:
-            _note(order, settings, str(refused))
+        except ConvoyError as error:
+            _note(order, settings, str(error))
             raise
         found = journey.submit(errand, settings, display=Silent())
     migration, notices = found.migration, list(found.migration.notices)

@@ -32,13 +32,14 @@ def migrations(
     limit: Limit = 100,
     after: Cursor = "",
 ) -> Json:
-    """All migrations, a page at a time."""
+    """All migrations, a page at a time; `states`: how many of all are in which state."""
     survey = centres.of(request).survey.fresh()
     wanted = rows.filtered(state=state, kind=kind, text=text)
     found, next_, total = rows.page(
         survey.ordered(order), order=order, limit=limit, after=after, wanted=wanted
     )
-    return Json({"rows": survey.counted(found), "next": next_, "total": total})
+    told = {"rows": survey.counted(found), "next": next_, "total": total}
+    return Json(told | {"states": survey.states()})
 
 
 @router.get("/migrations/{id}", tags=["migrations"])

@@ -8,6 +8,7 @@ Counting takes a part of each second and no more, so that a large fleet is count
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -119,6 +120,10 @@ class Survey:
             known = (version, rows.ordered([t.row for t in list(self._tracked.values())], order))
             self._orders[order] = known
         return known[1]
+
+    def states(self) -> dict[str, int]:
+        """How many migrations are in which state."""
+        return dict(Counter(tracked.row["state"] for tracked in list(self._tracked.values())))
 
     def row(self, id: str) -> Row | None:
         tracked = self._tracked.get(id)

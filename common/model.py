@@ -14,6 +14,7 @@ from typing import Any
 from common.lifecycle.units import State
 
 EPOCHS = 1_000_000  # of one generation; far above any number of attempts
+RANK = EPOCHS // 10  # epochs of one round over a subject
 
 
 class Kind(StrEnum):
@@ -84,15 +85,17 @@ class Unit:
     beat: int
     reason: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    rank: int = 0
 
     @property
     def fence(self) -> int:
         """The number that orders all holders of this subject, over all generations.
 
         Epochs count the holders of one unit only: what comes `after` other units is fenced off by
-        none of theirs, however often they were tried.
+        none of theirs, however often they were tried; nor is a later round (`rank`) by an earlier.
         """
-        return (2 * self.generation + bool(self.after)) * EPOCHS + self.epoch
+        round_ = 2 * self.generation + bool(self.after)
+        return round_ * EPOCHS + self.rank * RANK + self.epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Draft:
     group: str = ""
     after: tuple[str, ...] = ()  # groups of which every unit must be done first
     wakes: bool = False  # others wait for its group
+    rank: int = 0  # of the round over its subject, which is fenced above those before
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

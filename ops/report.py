@@ -22,7 +22,7 @@ from common.model import Counts, Failure, Migration, Sums
 from common.store.base import Doc
 from ops.desk import Desk
 
-VERIFY, FINAL = "verify", "final"
+VERIFY, FINAL, SWITCH, PROOF = "verify", "final", "switch", "proof"
 LISTED = 10_000  # failures named in a report; `convoy failures` streams all
 NOTICED = 1_000  # notices of units repeated in a report
 REMARKED = 100  # kinds of remarks
@@ -132,13 +132,16 @@ def total(jobs: Mapping[str, Sums]) -> Sums:
 
 def overall(jobs: Mapping[str, Sums]) -> Counts:
     """What became of the items, each counted once although hooks make two passes over it."""
-    first = reduce(add, (s.counts for job, s in jobs.items() if job != FINAL), Counts())
+    first, last, proof = (
+        reduce(add, (s.counts for job, s in jobs.items() if stage(job) == name), Counts())
+        for name in ("", FINAL, PROOF)
+    )
     if FINAL not in jobs:
         return first
-    last = jobs[FINAL].counts
     seen = last if last.items >= first.items else first
     moved = min(seen.items, first.moved + last.moved)
-    mended, failed = first.mended + last.mended, max(first.failed, last.failed)
+    mended = first.mended + last.mended
+    failed = max(first.failed, last.failed + proof.failed)
     return Counts(
         items=seen.items,
         moved=moved,
@@ -148,6 +151,13 @@ def overall(jobs: Mapping[str, Sums]) -> Counts:
         bytes=seen.bytes,
         bytes_moved=min(seen.bytes, first.bytes_moved + last.bytes_moved),
     )
+
+
+def stage(job: str) -> str:
+    """Of which look at a user a job is: the first (""), the final one, or the proof after it."""
+    if job in (FINAL, "prove", SWITCH):
+        return FINAL if job == FINAL else PROOF
+    return job.partition("-")[0] if "-" in job else ""
 
 
 def failures(desk: Desk, migration: Migration) -> Iterator[Report]:
@@ -201,9 +211,9 @@ def _proofs(desk: Desk, migration: Migration, *, final: bool) -> Proofs:
     remarks: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for doc in _ended(desk, migration):
         last = max(last, (doc.get("claimed_at") or 0.0) + (doc.get("seconds") or 0.0))
-        if doc["done"] and doc.get("items") and (doc["job"] == FINAL or not final):
+        if doc["done"] and doc.get("items") and (stage(doc["job"]) == FINAL or not final):
             whole.merge(doc["digest"])
-        remarks[doc["job"] == FINAL].update(dict(doc.get("remarks") or ()))
+        remarks[stage(doc["job"]) == FINAL].update(dict(doc.get("remarks") or ()))
         for text in doc.get("notices") or ():
             if len(notices) < NOTICED:
                 notices.append(f"{doc['key']}: {text}")

@@ -17,7 +17,7 @@ from common.clock import Stillness
 from common.lifecycle.users import Phase
 from common.model import Hold, Migration, Sums
 from ops.desk import Desk
-from ops.report import FINAL, VERIFY, overall, total
+from ops.report import FINAL, SWITCH, VERIFY, overall, total
 from ops.wishes import ended
 
 SPAN = 30.0  # seconds over which rates are taken
@@ -143,10 +143,12 @@ class Watcher:
 
 
 def users(jobs: Mapping[str, Sums]) -> tuple[int, int]:
-    """How many users are done, of how many. With hooks a user is done after the final pass."""
+    """How many users are done, of how many. With hooks a user is done after the final pass, and
+    one that was cut for it when it is switched."""
     many = sum(jobs[job].total for job in USER_JOBS if job in jobs)
     last = [FINAL] if FINAL in jobs else [job for job in USER_JOBS if job in jobs]
-    return sum(jobs[job].done for job in last), many
+    switches = jobs.get(SWITCH, Sums())
+    return sum(jobs[job].done for job in last) - (switches.total - switches.done), many
 
 
 def end_of(desk: Desk, seen: Progress) -> End | None:

@@ -19,6 +19,7 @@ def fresh(migration: Migration, draft: Draft, now: float) -> Doc:
         "group": draft.group,
         "after": list(draft.after),
         "wakes": draft.wakes,
+        "rank": draft.rank,
         "state": UNIT.start.value,
         "epoch": 1,
         "attempts": 0,
@@ -50,4 +51,5 @@ def loaded(doc: Doc) -> Unit:
         beat=doc["beat"],
         reason=doc["reason"],
         data=doc["data"],
+        rank=doc.get("rank", 0),  # units of earlier versions have none
     )

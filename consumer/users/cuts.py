@@ -10,6 +10,7 @@ from typing import Any
 from common.endpoints.place import Item, Type
 from common.ids import short
 from common.model import Draft
+from consumer.users.stages import FIRST, Stage
 
 PART = 16 << 20  # bytes; the least piece that a store is asked to take on its own
 PARTS_MOST = 10_000  # S3 allows no more parts than this in one object
@@ -41,25 +42,36 @@ class Cut:
         starts = range(0, self.item.size, self.size)
         return [(start, min(start + self.size, self.item.size)) for start in starts]
 
-    def drafts(self, user: str, *, reads: bool = False) -> list[Draft]:
+    def drafts(self, user: str, stage: Stage = FIRST, *, reads: bool = False) -> list[Draft]:
         """A unit for each range, and one that joins them; `reads`: only to verify."""
-        group, data = f"{user}/ranges/{self.tag}", {**self._packed(), "reads": reads}
+        group = f"{user}{stage.suffix}/ranges/{self.tag}"
+        data = {**self._packed(), "reads": reads}
         parts = [
             Draft(
-                "range",
+                f"{stage.prefix}range",
                 user,
                 f"{self.tag}.{start}",
                 group,
                 wakes=True,
+                rank=stage.rank,
                 data={**data, "start": start},
             )
             for start, _ in self.ranges
         ]
-        return [*parts, self._joining(user, group, data)]
+        return [*parts, self._joining(user, stage, group, data)]
 
-    def _joining(self, user: str, group: str, data: dict[str, Any]) -> Draft:
-        files = f"{user}/files"
-        return Draft("join", user, self.tag, files, after=(group,), wakes=True, data=data)
+    def _joining(self, user: str, stage: Stage, group: str, data: dict[str, Any]) -> Draft:
+        _, files, _ = stage.groups(user)
+        return Draft(
+            f"{stage.prefix}join",
+            user,
+            self.tag,
+            files,
+            after=(group,),
+            wakes=True,
+            rank=stage.rank,
+            data=data,
+        )
 
     def _packed(self) -> dict[str, Any]:
         # as text: names may hold bytes that no store takes as a string of its own

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from consumer.mover import Job
-from consumer.users import ranges, spans, verify, whole
-from consumer.users.final import final
+from consumer.users import final, ranges, spans, verify, whole
 
 
 class UsersMover:
@@ -18,7 +17,17 @@ class UsersMover:
         "range": ranges.move,
         "join": ranges.join,
         "close": spans.close,
-        "final": final,
         "verify": verify.verify,
         "check": verify.check,
+        "final": final.final,
+        "final-span": spans.span,
+        "final-range": ranges.move,
+        "final-join": ranges.join,
+        "final-close": spans.close,
+        "prove": final.prove,
+        "proof-check": verify.check,
+        "proof-range": ranges.move,
+        "proof-join": ranges.join,
+        "proof-close": spans.close,
+        "switch": final.switch,
     }

@@ -22,17 +22,20 @@ from consumer.users.cuts import Cut, cut_of, part_for
 from consumer.users.judge import Verdict, as_published, judge
 from consumer.users.manifest import Entry, Manifest, Piece
 from consumer.users.places import Places, places, policy
+from consumer.users.stages import Stage, stage_of
 from consumer.users.tally import Tally
 
 
-def plan(user: str, reach: Reach, both: Places, item: Item, *, reads: bool = False) -> list[Draft]:
+def plan(
+    user: str, reach: Reach, both: Places, item: Item, stage: Stage, *, reads: bool = False
+) -> list[Draft]:
     """The units that move this file, or first compare it; `reads`: only compare it."""
     if reads:
-        return Cut.of(item, "", reach.settings.range_bytes).drafts(user, reads=True)
+        return Cut.of(item, "", reach.settings.range_bytes).drafts(user, stage, reads=True)
     held = both.target.look(item.path)
     if held is None or held.size != item.size:
-        return _moving(user, reach, both, item)
-    return Cut.of(item, "", reach.settings.range_bytes).drafts(user)
+        return _moving(user, reach, both, item, stage)
+    return Cut.of(item, "", reach.settings.range_bytes).drafts(user, stage)
 
 
 def move(unit: Unit, reach: Reach) -> Receipt:
@@ -81,27 +84,29 @@ def join(unit: Unit, reach: Reach) -> Receipt:
             if cut.place:
                 both.target.abandon(cut.place, cut.item)
             reads = bool(unit.data["reads"])
-            again = plan(unit.key, reach, both, fresh, reads=reads) if fresh else []
+            if fresh is None:
+                return Receipt()
+            again = plan(unit.key, reach, both, fresh, stage_of(unit), reads=reads)
             return Receipt(drafts=tuple(again))
         manifest = Manifest(reach.memory, unit.key, Piece(tag=f"file-{short(cut.item.path)}"))
         manifest.load({cut.item.path})
-        joining = Joining(unit.key, reach, both, cut, manifest, Tally(unit.key))
+        joining = Joining(unit, reach, both, cut, manifest, Tally(unit.key))
         return both.told(joining.verify() if unit.data["reads"] else joining.run())
 
 
-def _moving(user: str, reach: Reach, both: Places, item: Item) -> list[Draft]:
+def _moving(user: str, reach: Reach, both: Places, item: Item, stage: Stage) -> list[Draft]:
     with both.source.open(item) as content:
         attributes = content.attributes
     group = short(reach.migration.id, user, item.path, f"{item.size} {item.version}")
     place = both.target.begin(item, group, attributes, part_for(item))
-    return Cut.of(item, place, reach.settings.range_bytes).drafts(user)
+    return Cut.of(item, place, reach.settings.range_bytes).drafts(user, stage)
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
     """The end of one round of a huge file."""
 
-    user: str
+    unit: Unit
     reach: Reach
     both: Places
     cut: Cut
@@ -143,7 +148,8 @@ class Joining:
             return self._done(held, digest, moved=False)
         if self.cut.place:
             return self._done(self._publish(held, digest), digest, moved=True)
-        return Receipt(drafts=tuple(_moving(self.user, self.reach, self.both, item)))
+        stage = stage_of(self.unit)
+        return Receipt(drafts=tuple(_moving(self.unit.key, self.reach, self.both, item, stage)))
 
     def _publish(self, over: Held | None, digest: str) -> Held:
         item, target = self.cut.item, self.both.target
@@ -178,7 +184,7 @@ class Joining:
 
     def _noted(self, start: int) -> tuple[str, str]:
         """(MD5 read from the source, MD5 found on the target) of a range."""
-        notes = self.reach.memory.read(self.user, f"range.{self.cut.tag}.{start}")
+        notes = self.reach.memory.read(self.unit.key, f"range.{self.cut.tag}.{start}")
         if not notes:
             raise Transient(f"{self.cut.item.path}: the range at {start} was not noted")
         read, found = notes[0].decode().split()

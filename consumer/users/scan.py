@@ -19,6 +19,7 @@ from consumer.users.cuts import revived
 from consumer.users.manifest import LINKS, bucket
 from consumer.users.places import Places
 from consumer.users.ranges import plan
+from consumer.users.stages import FIRST, Stage
 
 FLUSH = 5_000  # items kept in memory before they are written to the lists
 
@@ -46,25 +47,27 @@ class Lists:
         self.pending, self.waiting = {}, 0
 
 
-def cut(unit: Unit, reach: Reach, both: Places, *, reads: bool = False) -> Receipt:
+def cut(
+    unit: Unit, reach: Reach, both: Places, stage: Stage = FIRST, *, reads: bool = False
+) -> Receipt:
     """Plan the spans, ranges and the closing of a user too large for one unit. With `reads` they
     only verify.
 
     The plan is noted before it is handed on: a scan that died in between is not made again
     differently, which would move and count items twice.
     """
-    noted = f"cut.{unit.generation}"
+    noted = f"cut.{stage.prefix}{unit.generation}"
     if not reach.memory.read(unit.key, noted):
-        plan_ = [asdict(draft) for draft in _scan(unit, reach, both, reads)]
+        plan_ = [asdict(draft) for draft in _scan(unit, reach, both, stage, reads)]
         reach.memory.put(unit.key, noted, json.dumps(plan_).encode())
     [blob] = reach.memory.read(unit.key, noted)
     return Receipt(drafts=tuple(_draft(**fields) for fields in json.loads(blob)))
 
 
-def _scan(unit: Unit, reach: Reach, both: Places, reads: bool) -> list[Draft]:
+def _scan(unit: Unit, reach: Reach, both: Places, stage: Stage, reads: bool) -> list[Draft]:
     """What the source refuses is reported by the closing unit, which walks again."""
     parts = _parts(both, reach)
-    name = f"{unit.generation}-{unit.epoch}"
+    name = f"{stage.prefix}{unit.generation}-{unit.epoch}"
     lists = Lists(reach.memory, unit.key, name)
     drafts: list[Draft] = []
     links = False
@@ -76,7 +79,7 @@ def _scan(unit: Unit, reach: Reach, both: Places, reads: bool) -> list[Draft]:
             if not reads:
                 both.target.directory(item)
         elif item.type is Type.FILE and item.size > reach.settings.unit_bytes:
-            drafts += plan(unit.key, reach, both, item, reads=reads)
+            drafts += plan(unit.key, reach, both, item, stage, reads=reads)
         else:
             hard = bool(item.inode and both.target.pace.hardlinks)
             links = links or hard
@@ -85,8 +88,9 @@ def _scan(unit: Unit, reach: Reach, both: Places, reads: bool) -> list[Draft]:
     if not reads:
         both.target.finish()
     tags = [str(part) for part in range(parts)] + [LINKS] * links
-    spans = [_span(unit, "check" if reads else "span", tag, parts, name) for tag in tags]
-    return [*drafts, *spans, _closing(unit, parts, reads)]
+    job = f"{stage.prefix}{'check' if reads else 'span'}"
+    spans = [_span(unit, stage, job, tag, parts, name) for tag in tags]
+    return [*drafts, *spans, _closing(unit, stage, parts, reads)]
 
 
 def _draft(after: list[str], **fields: Any) -> Draft:
@@ -113,17 +117,26 @@ def _parts(both: Places, reach: Reach) -> int:
     return parts
 
 
-def _span(unit: Unit, job: str, tag: str, parts: int, name: str) -> Draft:
-    data = {"part": tag, "parts": parts, "list": name}
-    return Draft(job, unit.key, name=f"{name}.{tag}", group=unit.key, wakes=True, data=data)
-
-
-def _closing(unit: Unit, parts: int, reads: bool) -> Draft:
+def _span(unit: Unit, stage: Stage, job: str, tag: str, parts: int, name: str) -> Draft:
     return Draft(
-        "close",
+        job,
         unit.key,
-        group=f"{unit.key}/close",
-        after=(unit.key, f"{unit.key}/files"),
+        name=f"{name}.{tag}",
+        group=stage.groups(unit.key)[0],
         wakes=True,
+        rank=stage.rank,
+        data={"part": tag, "parts": parts, "list": name},
+    )
+
+
+def _closing(unit: Unit, stage: Stage, parts: int, reads: bool) -> Draft:
+    spans, files, close = stage.groups(unit.key)
+    return Draft(
+        f"{stage.prefix}close",
+        unit.key,
+        group=close,
+        after=(spans, files),
+        wakes=True,
+        rank=stage.rank,
         data={"parts": parts, "reads": reads},
     )

@@ -16,17 +16,18 @@ from consumer.mover import SOURCE, TARGET, Reach
 from consumer.users.copying import Copier
 from consumer.users.places import Places, places
 from consumer.users.scan import cut, listed
+from consumer.users.stages import FIRST, Stage
 from consumer.users.tally import Tally
 from consumer.users.whole import gather
 
 
-def verify(unit: Unit, reach: Reach) -> Receipt:
+def verify(unit: Unit, reach: Reach, stage: Stage = FIRST) -> Receipt:
     """The job `verify`: every item of the source is on the target, with these contents, by reading
     both; a huge user is cut into units that do."""
     with places(unit, reach) as both:
         items = gather(both.source.walk(), reach.settings)
         if items is None:
-            return cut(unit, reach, both, reads=True)
+            return cut(unit, reach, both, stage, reads=True)
         return compare(unit.key, reach, both, items)
 
 

@@ -13,14 +13,15 @@ from consumer.users.passing import Pass
 from consumer.users.places import Places, places, policy
 from consumer.users.scan import cut
 from consumer.users.sealing import Sealer
+from consumer.users.stages import FIRST, Stage
 
 
-def move(unit: Unit, reach: Reach) -> Receipt:
+def move(unit: Unit, reach: Reach, stage: Stage = FIRST) -> Receipt:
     """Make the target hold what the source holds of this user, or plan the spans that will."""
     with places(unit, reach) as both:
         items = gather(both.source.walk(), reach.settings)
         if items is None:
-            return cut(unit, reach, both)
+            return cut(unit, reach, both, stage)
         for _ in both.target.survey():  # from now on looking costs no request
             reach.lease.still_mine()
         return pass_over(unit, reach, both, items, Piece())

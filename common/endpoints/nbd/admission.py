@@ -25,6 +25,11 @@ def last(epoch: int) -> int:
     return mount(epoch, RETURNS - 1)
 
 
+def epoch_of(mount: int) -> int:
+    """The epoch that a mount belongs to."""
+    return mount // RETURNS
+
+
 class Admission(NamedTuple):
     """What a gate knows of one export."""
 

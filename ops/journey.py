@@ -45,6 +45,7 @@ class Errand:
     order: Order
     subjects: Callable[[Desk | None], Iterable[str]] | None = None
     first: int = 1  # line number of the first subject
+    why: str = ""  # for the records
 
 
 def intake(here: Desk) -> Intake:
@@ -87,7 +88,7 @@ def accept(
     order = _as_known(errand.order, here)
     facts: dict[str, Any] = {"source": order.source, "target": order.target}
     facts["options"] = dict(order.options)
-    with here.audit.act("migrate", by=order.by, to=named(order), **facts) as said:
+    with here.audit.act("migrate", by=order.by, to=named(order), why=errand.why, **facts) as said:
         listed = errand.subjects(here) if errand.subjects else None
         if listed is None:
             listed = PLANNERS[order.kind].subjects(spelled(order).source, here.settings)

@@ -50,9 +50,11 @@ def routed(centre: Centre) -> FastAPI:
     async def life(_: FastAPI) -> AsyncIterator[None]:
         centre.news.attach()
         centre.survey.start()
+        centre.alarms.start(centre.survey.wanted)
         try:
             yield
         finally:
+            centre.alarms.stop()
             centre.survey.stop()
 
     app = FastAPI(

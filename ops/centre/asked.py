@@ -73,6 +73,7 @@ class NewMigration(Asked):
     bandwidth: Rate = ""
     requests: Rate = ""
     tenant: Annotated[str, Field(max_length=200)] = ""
+    why: Text = ""
     dry_run: bool = True
 
 

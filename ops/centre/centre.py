@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from ops.exporter.look import Observer
 
 TRIES_OF_ONE, TRIES_FROM_ONE, WHILE = 10, 30, timedelta(minutes=5)
 STREAMS = 300  # listeners at once
+GLANCE = 0.5  # seconds between two looks whether alarms are to be looked at
 HEALTH = 1.0  # seconds that an answer about the store's health is good for
 log = structlog.get_logger(__name__)
 
@@ -132,6 +134,24 @@ class Standings:
         self._standings: dict[str, Standing] = {}
         self._turn = threading.Lock()
         self._observer = Observer(settings, clock)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
+
+    def start(self, wanted: Callable[[], bool]) -> None:
+        """Look by ourselves as long as somebody is `wanted` to be told."""
+        self._wanted = wanted
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def _run(self) -> None:
+        while not self._over.wait(GLANCE):
+            if self._wanted() and self.clock.tick() >= self._due:
+                try:
+                    self.current()
+                except Exception:  # the next look may go better
+                    log.exception("centre.fault")
 
     def current(self) -> list[dict[str, object]]:
         """A row per rule."""

@@ -23,7 +23,7 @@ def create(given: NewMigration, request: Request) -> Json:
     order = _order(given, who)
     take = orders.preview if given.dry_run else orders.accept
     try:
-        return Json(take(order, given.users, ours.settings))
+        return Json(take(order, given.users, ours.settings, why=given.why))
     except (Transient, Denied, Backpressure) as error:
         if ours.health() != "ok":
             raise

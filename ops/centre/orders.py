@@ -38,21 +38,25 @@ class Silent:
         """Nobody listens."""
 
 
-def preview(order: Order, users: list[str] | None, settings: Settings) -> dict[str, Any]:
+def preview(
+    order: Order, users: list[str] | None, settings: Settings, *, why: str = ""
+) -> dict[str, Any]:
     """`convoy migrate users --dry-run`."""
     with _turn():
-        found = rehearse(_errand(order, users), settings, Silent())
+        found = rehearse(_errand(order, users, why), settings, Silent())
     return found | {"refusals": found["refusals"][:REFUSALS]}
 
 
-def accept(order: Order, users: list[str] | None, settings: Settings) -> dict[str, Any]:
+def accept(
+    order: Order, users: list[str] | None, settings: Settings, *, why: str = ""
+) -> dict[str, Any]:
     """`convoy migrate users --detach`."""
-    errand = _errand(order, users)
+    errand = _errand(order, users, why)
     with _turn():
         try:
             journey.checked(errand, settings)
         except ConvoyError as error:
-            _note(order, settings, str(error))
+            _note(order, settings, str(error), why)
             raise
         found = journey.submit(errand, settings, display=Silent())
     migration, notices = found.migration, list(found.migration.notices)
@@ -68,23 +72,23 @@ def accept(order: Order, users: list[str] | None, settings: Settings) -> dict[st
     }
 
 
-def _errand(order: Order, users: list[str] | None) -> Errand:
+def _errand(order: Order, users: list[str] | None, why: str) -> Errand:
     if users is None:
-        return Errand(order)
+        return Errand(order, why=why)
 
     def listed(_: Desk | None) -> Iterable[str]:
         return users
 
-    return Errand(order, listed)
+    return Errand(order, listed, why=why)
 
 
-def _note(order: Order, settings: Settings, error: str) -> None:
+def _note(order: Order, settings: Settings, error: str, why: str) -> None:
     """What never came as far as the intake is in the trail, too."""
     to = ""
     with suppress(Refused):  # its addresses cannot be read
         to = journey.named(order)
     with sitting(settings, order.by) as here:
-        here.audit.note("migrate", audit.FAILED, by=order.by, to=to, error=error)
+        here.audit.note("migrate", audit.FAILED, by=order.by, to=to, why=why, error=error)
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -15,6 +17,7 @@ from ops.centre.app import build
 from ops.centre.centre import Centre
 from ops.centre.place import Place
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 GRACE = 3  # seconds for requests in hand when it is to end
 BACKLOG = 256
 
@@ -25,6 +28,16 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, centre: Centre, sign: Callable[[], object]) -> None:
         super().__init__(config)
         self._centre, self._sign, self._due = centre, sign, 0.0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal ends us in good order; it is not raised once more after that."""
+        before = {number: signal.signal(number, self.handle_exit) for number in ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._due:

@@ -144,7 +144,7 @@ class Survey:
     def _run(self) -> None:
         while True:
             with self._turn:
-                while not self._over and not self._wanted():
+                while not self._over and not self.wanted():
                     self._turn.wait()
                 if self._over:
                     return
@@ -157,7 +157,8 @@ class Survey:
                 spent = self.clock.tick() - began
                 self._turn.wait_for(lambda: self._over, max(EVERY - spent, spent))
 
-    def _wanted(self) -> bool:
+    def wanted(self) -> bool:
+        """Does somebody look, or did a moment ago?"""
         return self._watchers > 0 or self.clock.tick() - self._asked < LINGER
 
     def _look(self) -> None:

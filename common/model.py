@@ -94,8 +94,13 @@ class Unit:
         Epochs count the holders of one unit only: what comes `after` other units is fenced off by
         none of theirs, however often they were tried; nor is a later round (`rank`) by an earlier.
         """
-        round_ = 2 * self.generation + bool(self.after)
-        return round_ * EPOCHS + self.rank * RANK + self.epoch
+        after = EPOCHS if self.after else 0
+        return fences_of(self.generation) + after + self.rank * RANK + self.epoch
+
+
+def fences_of(generation: int) -> int:
+    """Below all fences of this generation, and above those of every earlier one."""
+    return 2 * generation * EPOCHS
 
 
 @dataclass(frozen=True, slots=True)

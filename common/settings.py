@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     window: int = Field(default=4, ge=1)  # messages in the queue per consumer
     window_least: int = Field(default=64, ge=1)  # ... but never fewer than this
     sweep: Span = timedelta(seconds=1)
+    generations: int = Field(default=2, ge=2)  # whose units are kept, up to a complete one
+    prune: int = Field(default=1_000, ge=1)  # records of older ones removed at one look
 
     unit_items: int = Field(default=5_000, ge=1)  # a user with more is cut into spans
     unit_bytes: Size = 1 << 30  # at 1 MB/s it takes as long as a unit may

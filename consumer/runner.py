@@ -213,11 +213,13 @@ class FencedMarks:
     def names(self, group: str) -> list[str]:
         return self.marks.names(self.unit.migration, group)
 
-    def put(self, group: str, name: str, blob: bytes) -> None:
-        self.marks.put(self.unit.migration, group, name, blob, fence=self.unit.fence)
+    def put(self, group: str, name: str, blob: bytes, *, passing: bool = False) -> None:
+        where, fence = self.unit.migration, self.unit.fence
+        self.marks.put(where, group, name, blob, fence=fence, passing=passing)
 
-    def append(self, group: str, name: str, blob: bytes) -> None:
-        self.marks.append(self.unit.migration, group, name, blob, fence=self.unit.fence)
+    def append(self, group: str, name: str, blob: bytes, *, passing: bool = False) -> None:
+        where, fence = self.unit.migration, self.unit.fence
+        self.marks.append(where, group, name, blob, fence=fence, passing=passing)
 
     def drop(self, group: str, name: str) -> None:
         self.marks.drop(self.unit.migration, group, name, fence=self.unit.fence)

@@ -24,11 +24,14 @@ from common.store.base import Store
 from common.store.connect import connect
 from common.store.consumers import Consumers
 from common.store.events import Events
+from common.store.failures import Failures
 from common.store.leaders import Leadership
+from common.store.marks import Marks
 from common.store.migrations import Migrations
 from common.store.units import Units
 from producer.conductor import Conductor
 from producer.dispatcher import Dispatcher
+from producer.pruner import Pruner
 from producer.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
@@ -93,6 +96,7 @@ class Crew:
     sweeper: Sweeper
     conductor: Conductor
     dispatcher: Dispatcher
+    pruner: Pruner
     settings: Settings
     consumers: int = 0
 
@@ -104,6 +108,7 @@ class Crew:
         for migration in active:
             self.units.hasten(migration, self.settings.backoff_most + self.settings.resend)
             self.dispatcher.wake(migration)
+        self.pruner.round()
         return [m for m in active if m.hold not in (Hold.PAUSED, Hold.DRAINING) and not m.ended]
 
 
@@ -116,6 +121,7 @@ def _crew(settings: Settings, store: Store, clock: Clock) -> Crew:
         sweeper=Sweeper(units, Consumers(store, clock), events, settings, clock),
         conductor=Conductor(migrations, units, events),
         dispatcher=Dispatcher(units, Outbox(make_app(settings)), broker, settings),
+        pruner=Pruner(migrations, units, Failures(store), Marks(store), settings),
         settings=settings,
     )
 

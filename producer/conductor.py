@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 import structlog
 
 from common.errors import Conflict
+from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.units import State
 from common.model import Migration
 from common.store.events import Events
@@ -28,11 +31,13 @@ class Conductor:
 
     def look(self, migration: Migration) -> Migration:
         """The migration, advanced if its facts say so. Losing a race is no error."""
-        event = PLANNERS[migration.kind].decide(self._facts(migration))
+        facts = self._facts(migration)
+        event = PLANNERS[migration.kind].decide(facts)
         if event is None:
             return migration
         try:
-            moved = self.migrations.advance(migration, event, by="conductor")
+            complete = _completes(migration, event, facts)
+            moved = self.migrations.advance(migration, event, by="conductor", **complete)
         except Conflict:
             return migration
         log.info("migration.advanced", migration=moved.id, phase=moved.phase)
@@ -46,3 +51,11 @@ class Conductor:
             open=some(migration, State.QUEUED) or some(migration, State.RUNNING),
             quarantined=some(migration, State.QUARANTINED),
         )
+
+
+def _completes(migration: Migration, event: StrEnum, facts: Facts) -> dict[str, Any]:
+    """Notes, in the write that ends a complete generation, that older ones may go."""
+    table = LIFECYCLES[migration.kind]
+    ends = table.after(table.state(migration.phase), event) in table.ends()
+    whole = ends and not facts.open and not facts.quarantined
+    return {"prunes": migration.generation} if whole else {}

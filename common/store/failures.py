@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from common.legible import legible
 from common.model import Failure, Migration, Unit
-from common.store.base import Doc, Filter, Store, below
+from common.store.base import Doc, Filter, Store, among, below
 
 PIECE = 500  # failures in one document
 
@@ -27,6 +27,12 @@ class Failures:
             self._documents.insert(_piece(unit, first, failures[first : first + PIECE]))
         if unit.epoch > 1:  # else nobody has looked before
             self._documents.remove({"unit": unit.id, "epoch": below(unit.epoch)})
+
+    def prune(self, migration: str, *, before: int, limit: int) -> int:
+        """Remove some failures of generations before this one; how many records."""
+        old: Filter = {"migration": migration, "generation": below(before)}
+        some = [doc["id"] for doc in self._documents.find(old, limit=limit, fields=("id",))]
+        return self._documents.remove({"id": among(some)}) if some else 0
 
     def of(self, migration: Migration) -> Iterator[tuple[str, str, Failure]]:
         """(unit, key, failure) of the present generation, streamed."""

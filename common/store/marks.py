@@ -1,8 +1,9 @@
 """Marks: what a mover must remember across deaths, as fenced blobs under a name.
 
 A mark belongs to a migration (over all its generations) and to a group inside it: a user's
-manifest, the work lists of a scan, a cursor. Whoever writes carries a fence, which rises with
-generation and epoch; a zombie with a lower fence is refused. Blobs are compressed text.
+manifest. One that is `passing` serves a generation only (the work lists of a scan). Whoever writes
+carries a fence, which rises with generation and epoch; a zombie with a lower fence is refused.
+Blobs are compressed text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import zlib
 from collections.abc import Iterator
 
 from common.errors import Corrupt, Stale
-from common.store.base import Doc, Store, at_most
+from common.model import fences_of
+from common.store.base import Doc, Filter, Store, among, at_most, below
 
 _PIECES = 100_000  # appended blobs that one mark may gather
 
@@ -33,22 +35,40 @@ class Marks:
         found = self._documents.find({"migration": migration, "group": group}, fields=("name",))
         return sorted(doc["name"] for doc in found)
 
-    def put(self, migration: str, group: str, name: str, blob: bytes, *, fence: int) -> None:
+    def put(
+        self,
+        migration: str,
+        group: str,
+        name: str,
+        blob: bytes,
+        *,
+        fence: int,
+        passing: bool = False,
+    ) -> None:
         """Replace the mark, appended blobs included; Stale under a higher fence."""
-        fields: Doc = {"body": [_pack(blob)], "tail": [], "fence": fence}
+        fields: Doc = {"body": [_pack(blob)], "tail": []} | _fenced(fence, passing)
         doc = _blank(migration, group, name) | fields
         if self._documents.change({"id": doc["id"], "fence": at_most(fence)}, set=fields):
             return
         if not self._documents.insert(doc):
             raise _stale(group, name)
 
-    def append(self, migration: str, group: str, name: str, blob: bytes, *, fence: int) -> None:
+    def append(
+        self,
+        migration: str,
+        group: str,
+        name: str,
+        blob: bytes,
+        *,
+        fence: int,
+        passing: bool = False,
+    ) -> None:
         """Add a blob to the mark in one act; Stale under a higher fence."""
         id_ = _id(migration, group, name)
         self._documents.insert(_blank(migration, group, name))
         grown = self._documents.change(
             {"id": id_, "fence": at_most(fence)},
-            set={"fence": fence},
+            set=_fenced(fence, passing),
             push={"tail": _pack(blob)},
             keep=_PIECES,
         )
@@ -59,6 +79,12 @@ class Marks:
         """Remove the mark; absent, or under a higher fence, is left alone."""
         id_ = _id(migration, group, name)
         self._documents.remove({"id": id_, "fence": at_most(fence)})
+
+    def prune(self, migration: str, *, before: int, limit: int) -> int:
+        """Remove some passing marks of generations before this one; how many."""
+        old: Filter = {"migration": migration, "passing": below(fences_of(before))}
+        some = [doc["id"] for doc in self._documents.find(old, limit=limit, fields=("id",))]
+        return self._documents.remove({"id": among(some)}) if some else 0
 
     def groups(self, migration: str) -> Iterator[str]:
         """Every group of a migration that has marks (repeated per mark), streamed."""
@@ -72,7 +98,12 @@ def _id(migration: str, group: str, name: str) -> str:
 
 def _blank(migration: str, group: str, name: str) -> Doc:
     names: Doc = {"migration": migration, "group": group, "name": name}
-    return names | {"id": _id(migration, group, name), "body": [], "tail": [], "fence": 0}
+    names |= _fenced(0, passing=False)
+    return names | {"id": _id(migration, group, name), "body": [], "tail": []}
+
+
+def _fenced(fence: int, passing: bool) -> Doc:
+    return {"fence": fence, "passing": fence if passing else None}
 
 
 def _stale(group: str, name: str) -> Stale:

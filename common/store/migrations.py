@@ -17,7 +17,7 @@ from common.clock import Clock
 from common.errors import Conflict, Missing
 from common.lifecycle.registry import LIFECYCLES
 from common.model import Hold, Kind, Migration
-from common.store.base import Doc, Filter, Store, among, at_least
+from common.store.base import Doc, Filter, Store, above, among, at_least
 
 PAST_KEPT = 50  # generations that stay on the record
 
@@ -193,6 +193,15 @@ class Migrations:
         if doc is None:
             raise Conflict(f"migration {seen.id} is no longer {seen.phase} at v{seen.version}")
         return _load(doc)
+
+    def prunable(self, *, limit: int) -> list[tuple[str, int]]:
+        """Migrations of which older generations may be removed: (id, the complete one)."""
+        found = self._documents.find({"prunes": above(0)}, limit=limit, fields=("prunes",))
+        return [(doc["id"], doc["prunes"]) for doc in found]
+
+    def pruned(self, migration: str, complete: int) -> None:
+        """Nothing is left that this complete generation made superfluous."""
+        self._documents.change({"id": migration, "prunes": complete}, set={"prunes": None})
 
     def progress(self, migration: str, generation: int, *, planned: int, cursor: str) -> None:
         """Note how far planning got; only a hint for the next attempt, units are idempotent."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from common.store.base import Shape
 
 SHAPES: Mapping[str, Shape] = {
-    "migrations": Shape(indexes=(("phase",), ("kind", "phase"), ("touched",))),
+    "migrations": Shape(indexes=(("phase",), ("kind", "phase"), ("touched",), ("prunes",))),
     "units": Shape(
         indexes=(
             ("migration", "generation", "due_at"),
@@ -17,7 +17,7 @@ SHAPES: Mapping[str, Shape] = {
             ("state", "migration", "generation", "due_at"),
         )
     ),
-    "marks": Shape(indexes=(("migration", "group"),)),
+    "marks": Shape(indexes=(("migration", "group"), ("migration", "passing"))),
     "events": Shape(indexes=(("migration", "at"),)),
     "audit": Shape(indexes=(("at",), ("to", "at"))),
     "failures": Shape(indexes=(("migration", "generation"), ("unit",))),

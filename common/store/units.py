@@ -184,6 +184,12 @@ class Units:
             released += freed is not None
         return released
 
+    def prune(self, migration: str, *, before: int, limit: int) -> int:
+        """Remove some units of generations before this one; how many."""
+        old: Filter = {"migration": migration, "generation": below(before)}
+        some = [doc["id"] for doc in self._documents.find(old, limit=limit, fields=("id",))]
+        return self._documents.remove({"id": among(some)}) if some else 0
+
     def running(self) -> Iterator[Unit]:
         """All units in somebody's hands, of all migrations."""
         where: Filter = {"state": State.RUNNING.value, "owner": differs("")}

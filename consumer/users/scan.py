@@ -43,7 +43,7 @@ class Lists:
     def flush(self) -> None:
         for part, items in self.pending.items():
             blob = json.dumps(items, separators=(",", ":")).encode()
-            self.memory.append(self.group, f"list.{self.name}.{part}", blob)
+            self.memory.append(self.group, f"list.{self.name}.{part}", blob, passing=True)
         self.pending, self.waiting = {}, 0
 
 
@@ -59,7 +59,7 @@ def cut(
     noted = f"cut.{stage.prefix}{unit.generation}"
     if not reach.memory.read(unit.key, noted):
         plan_ = [asdict(draft) for draft in _scan(unit, reach, both, stage, reads)]
-        reach.memory.put(unit.key, noted, json.dumps(plan_).encode())
+        reach.memory.put(unit.key, noted, json.dumps(plan_).encode(), passing=True)
     [blob] = reach.memory.read(unit.key, noted)
     return Receipt(drafts=tuple(_draft(**fields) for fields in json.loads(blob)))
 

@@ -101,6 +101,7 @@ UNITS: dict[str, Call] = {
         a.units.release(_parked(a), by="me"),
         a.units.release(a.migration, ["x"], by="me"),
     ],
+    "prune": lambda a: a.units.prune(a.migration.id, before=3, limit=9),
     "running": lambda a: list(a.units.running()),
     "of": lambda a: [
         list(a.units.of(a.migration, state, fields=fields))
@@ -119,10 +120,12 @@ MARKS: dict[str, Call] = {
     "put": lambda a: a.marks.put("m", "g", "n", b"x", fence=FENCE),
     "append": lambda a: a.marks.append("m", "g", "n", b"x", fence=FENCE),
     "drop": lambda a: a.marks.drop("m", "g", "n", fence=FENCE),
+    "prune": lambda a: a.marks.prune("m", before=3, limit=9),
     "groups": lambda a: list(a.marks.groups("m")),
 }
 FAILURES: dict[str, Call] = {
     "replace": lambda a: a.failures.replace(_later(a), [Failure("a", "b")]),
+    "prune": lambda a: a.failures.prune(a.migration.id, before=3, limit=9),
     "of": lambda a: list(a.failures.of(a.migration)),
 }
 CALLS = [(c, name) for c in (UNITS, MARKS, FAILURES) for name in c]

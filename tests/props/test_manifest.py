@@ -55,10 +55,10 @@ class Shelf:
     def names(self, group: str) -> list[str]:
         return self.marks.names("m", group)
 
-    def put(self, group: str, name: str, blob: bytes) -> None:
+    def put(self, group: str, name: str, blob: bytes, *, passing: bool = False) -> None:
         self.marks.put("m", group, name, blob, fence=self.fence)
 
-    def append(self, group: str, name: str, blob: bytes) -> None:
+    def append(self, group: str, name: str, blob: bytes, *, passing: bool = False) -> None:
         self.marks.append("m", group, name, blob, fence=self.fence)
 
     def drop(self, group: str, name: str) -> None:

@@ -71,7 +71,7 @@ def routed(centre: Centre) -> FastAPI:
     for router in (entry.public, entry.router, reading.router, changing.router):
         app.include_router(router)
     if PAGE.is_dir():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+        app.router.default = StaticFiles(directory=PAGE, html=True)  # for what is no route
     _describe(app, SECURE_COOKIE if centre.tls else COOKIE)
     return app
 

@@ -83,7 +83,7 @@ def test_what_happened_while_the_line_was_cut_is_told_afterwards(ann: Guest, hom
     with ann.listening() as ear:
         ear.until("migrations", id)
         last = ear.last
-    seen = []
+    seen: list[str | None] = []
     with ann.listening() as other:  # the fleet is looked at meanwhile
         for word in ("pause", "resume", "drain"):
             ann.post(f"/migrations/{id}/{word}")

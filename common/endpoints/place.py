@@ -99,6 +99,7 @@ class Source(Protocol):
     """A user's place to read from. Nothing here ever writes."""
 
     lanes: int  # threads that open and read at once, where waiting is what takes the time
+    ahead: int  # openings that may be announced at once; 0: to announce is of no use
 
     def walk(self) -> Iterator[Item | Failure]:
         """Everything below the root, streamed with flat memory, a directory before what is in it.
@@ -113,6 +114,9 @@ class Source(Protocol):
 
     def look(self, path: str) -> Item | None:
         """One item, or None."""
+
+    def announce(self, item: Item) -> None:
+        """A hint: this small FILE is opened soon. Never raises."""
 
     def open(self, item: Item) -> Content:
         """Open a FILE. Changing if it is no longer what the item says; Missing if gone.
@@ -142,6 +146,7 @@ class Pace:
     batch_bytes: int  # ... or so many bytes are staged
     whole: int  # items up to this size are staged from memory
     hardlinks: bool = False  # `hardlink` makes a further name, not a copy
+    ahead: int = 0  # publications that may be announced at once; 0: to announce is of no use
     versions: bool = False  # `Held.version` names contents (ETag) and may be remembered as such
 
 
@@ -190,6 +195,9 @@ class Target(Protocol):
 
     def settle(self) -> None:
         """Make everything staged durable. Permanent/Transient if the disk says no."""
+
+    def announce(self, staged: Staged, over: Held | None) -> None:
+        """This is published next, and may become visible from now on; `publish` tells."""
 
     def publish(self, staged: Staged, over: Held | None) -> Held:
         """Make it visible by one atomic step, in the place of `over` (None: of nothing).

@@ -21,7 +21,7 @@ class Lanes:
     """So many threads, alive while the block runs."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self.count = count
         self._pool = ThreadPoolExecutor(count, "lane") if count > 1 else None
 
     def __enter__(self) -> Lanes:
@@ -38,7 +38,7 @@ class Lanes:
         if self._pool is None or len(items) < 2:
             return [act(item) for item in items]
         work = _Work(act, iter(items))
-        lanes = [self._pool.submit(work.run) for _ in range(min(self._count, len(items)))]
+        lanes = [self._pool.submit(work.run) for _ in range(min(self.count, len(items)))]
         try:
             wait(lanes)
         finally:

@@ -23,6 +23,7 @@ from consumer.users.lanes import Lanes
 from consumer.users.manifest import Entry, Manifest
 from consumer.users.tally import Tally
 
+SMALL = 256 << 10  # bytes up to which an item is worth announcing: it fits what a socket holds
 TROUBLE = 20  # items that fail for passing reasons before the unit gives up for now
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class Pass:
         Names become durable with the target's `finish`, which is the caller's."""
         with Lanes(max(self._source.lanes, self._target.pace.lanes)) as lanes:
             for batch in self._batches(items):
-                works = lanes.each(self._prepare, batch)
+                works = self._works(batch, lanes)
                 self._publish([work for work in works if work], lanes)
             for item in self._others:
                 self._attempt(item, self._further)
@@ -92,8 +93,33 @@ class Pass:
         self._others.append(item)
         return None
 
-    def _prepare(self, item: Item) -> Work | None:
-        return self._attempt(item, self._consider)
+    def _works(self, batch: list[Item], lanes: Lanes) -> list[Work | None]:
+        """What is new and small is read by this thread, the rest by all lanes: threads that wait
+        for each other cost more than the work on a small item."""
+        if lanes.count == 1 or not (self._source.ahead or self._source.lanes == 1):
+            return lanes.each(self._prepare, batch)
+        seen = dict(pair for pair in lanes.each(self._seen, batch) if pair)
+        new = [i for i in batch if i.size <= SMALL and i.path in seen and seen[i.path] is None]
+        apart = {item.path for item in new}
+        rest = [(i, seen[i.path]) for i in batch if i.path in seen and i.path not in apart]
+        works = lanes.each(lambda pair: self._prepare(*pair), rest)
+        return works + list(map(self._prepare, self._announced(new)))
+
+    def _announced(self, items: list[Item]) -> Iterator[Item]:
+        """One after the other, the source being asked for the next ones already."""
+        begun = 0
+        for number, item in enumerate(items):
+            while begun < min(number + self._source.ahead, len(items)):
+                self._source.announce(items[begun])
+                begun += 1
+            yield item
+
+    def _seen(self, item: Item) -> tuple[str, Held | None] | None:
+        return self._attempt(item, lambda item: (item.path, self._target.look(item.path)))
+
+    def _prepare(self, item: Item, *held: Held | None) -> Work | None:
+        """`held`: what the target shows there, if that was looked at."""
+        return self._attempt(item, lambda item: self._consider(item, *held))
 
     def _attempt(self, item: Item, act: Callable[[Item], T]) -> T | None:
         """What goes wrong with one item is noted by name and does not stop the others."""
@@ -113,9 +139,10 @@ class Pass:
             self.tally.fail(item.path, error)
         return None
 
-    def _consider(self, item: Item) -> Work | None:
+    def _consider(self, item: Item, *seen: Held | None) -> Work | None:
         self._lease.still_mine()
-        held, ours = self._target.look(item.path), self._manifest.ours(item.path)
+        [held] = seen or [self._target.look(item.path)]
+        ours = self._manifest.ours(item.path)
         verdict, digest = self._judged(item, held, ours)
         if held is not None and verdict is Verdict.SKIP:
             self._skip(item, held, ours, digest)
@@ -174,8 +201,21 @@ class Pass:
             {w.item.path: self._entry(w.item, w.staged.held, w.digest, now) for w in works}
         )
         failpoint("users.intended")
-        lanes.each(self._appear, works)
+        self._appearing(works, lanes)
         failpoint("users.published")
+
+    def _appearing(self, works: list[Work], lanes: Lanes) -> None:
+        """Small ones by this thread, the next ones being on their way already (see `_works`)."""
+        ahead = self._target.pace.ahead
+        small = [work for work in works if ahead and work.item.size <= SMALL]
+        lanes.each(self._appear, [w for w in works if w.item.size > SMALL] if ahead else works)
+        begun = 0
+        for number, work in enumerate(small):
+            while begun < min(number + ahead, len(small)):
+                self._lease.still_mine()
+                self._target.announce(small[begun].staged, small[begun].over)
+                begun += 1
+            self._appear(work)
 
     def _appear(self, work: Work) -> None:
         def publish(item: Item) -> None:

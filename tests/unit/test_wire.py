@@ -235,6 +235,45 @@ def test_a_pool_that_is_used_up_asks_for_patience() -> None:
         wire.close()
 
 
+def test_requests_sent_ahead_are_answered_each_by_its_own_answer_in_any_order() -> None:
+    answers = [HELLO.replace(b"hello", b"%05d" % number) for number in range(2)]
+    with scripted(*answers, close=True) as server, wired(server) as wire:
+        begun = [wire.ahead("GET", "/", {}), wire.ahead("PUT", "/", {}, b"x")]
+        bodies = [bytes(found.answer().body) for found in reversed(begun) if found]
+    assert bodies == [b"00001", b"00000"]
+
+
+def test_what_is_sent_ahead_leaves_half_of_the_connections_to_others() -> None:
+    with scripted(HELLO, HELLO, close=True) as server:
+        wire = Wire(Origin.parse(server.url), Timeouts(first_byte=SHORT, pool=2))
+        begun = wire.ahead("GET", "/", {})
+        assert begun is not None
+        assert wire.ahead("GET", "/", {}) is None
+        assert bytes(wire.ask("GET", "/", {}).body) == b"hello"
+        assert bytes(begun.answer().body) == b"hello"
+        wire.close()
+
+
+def test_what_was_sent_ahead_and_is_forgotten_gives_its_connection_up() -> None:
+    with scripted(HELLO, HELLO, HELLO, HELLO, close=True) as server:
+        wire = Wire(Origin.parse(server.url), Timeouts(first_byte=SHORT, pool=2))
+        for _ in range(3):
+            begun = wire.ahead("GET", "/", {})
+            assert begun is not None
+            del begun
+        assert bytes(wire.ask("GET", "/", {}).body) == b"hello"
+        wire.close()
+
+
+def test_what_was_sent_ahead_over_a_connection_that_died_is_sent_once_more() -> None:
+    with scripted(HELLO, HANG_UP, HELLO) as server, wired(server) as wire:
+        wire.ask("PUT", "/", {}, b"x")
+        begun = wire.ahead("PUT", "/", {}, b"y")
+        assert begun is not None
+        answer = begun.answer()
+        assert (bytes(answer.body), answer.again) == (b"hello", True)
+
+
 def test_a_free_place_in_the_pool_is_waited_for() -> None:
     with scripted(HELLO, HELLO) as server:
         wire = Wire(Origin.parse(server.url), Timeouts(pool=1))

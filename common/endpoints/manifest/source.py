@@ -28,7 +28,7 @@ LARGEST = 1 << 30  # bytes of a manifest
 class ManifestSource:
     """See `common.endpoints.place.Source`. `url` is the manifest of one user."""
 
-    lanes = 8
+    lanes, ahead = 8, 0
 
     def __init__(self, url: str, *, limits: Timeouts, largest: int = LARGEST) -> None:
         self._url, self._largest = url, largest
@@ -55,6 +55,9 @@ class ManifestSource:
 
     def expect(self, items: Iterable[Item]) -> None:
         """Nothing: as many are read at once as there are lanes."""
+
+    def announce(self, item: Item) -> None:
+        """Nothing: see `expect`."""
 
     def look(self, path: str) -> Item | None:
         """One item."""

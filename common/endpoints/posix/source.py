@@ -29,7 +29,7 @@ _CHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # a link, file or socket t
 class PosixSource:
     """One user's place as source. `deep`: read from the disk, not from the cache."""
 
-    lanes = 1  # the processor is what it waits for
+    lanes, ahead = 1, 0  # the processor is what it waits for
 
     def __init__(
         self, template: Template, user: str, *, clock: Clock | None = None, deep: bool = False
@@ -51,6 +51,9 @@ class PosixSource:
         """These will be opened, in this order. What a walk shows is expected anyway."""
         for item in items:
             self._ahead.expect(item)
+
+    def announce(self, item: Item) -> None:
+        """Nothing: see `expect`."""
 
     def look(self, path: str) -> Item | None:
         """One item, or None."""

@@ -154,6 +154,9 @@ class PosixTarget:
         left to be published."""
         self._stager.settle()
 
+    def announce(self, staged: place.Staged, over: Held | None) -> None:
+        """Nothing: a rename waits for nobody."""
+
     def publish(self, staged: place.Staged, over: Held | None) -> Held:
         """Make it visible under its name, in the place of `over`; never before it is durable."""
         if not isinstance(staged, Staged):

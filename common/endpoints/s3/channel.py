@@ -13,7 +13,7 @@ from common.endpoints.s3.documents import records
 from common.endpoints.s3.errors import judged
 from common.endpoints.s3.location import Location
 from common.endpoints.s3.signer import EMPTY, UNSIGNED, Signer, encoded, query_string
-from common.endpoints.wire import Answer, Origin, Reply, Timeouts, Wire, retried
+from common.endpoints.wire import Answer, Begun, Origin, Reply, Timeouts, Wire, retried
 from common.errors import ConvoyError, Transient
 from common.legible import legible
 
@@ -50,13 +50,31 @@ class Channel:
         body: Body | None = None,
         *,
         accept: tuple[int, ...] = (200,),
+        begun: Begun | None = None,
     ) -> Answer:
-        """One request whose answer is read whole; any status but `accept` is an error."""
-        return retried(lambda: self._ask(method, key, query, headers, body, accept))
+        """One request whose answer is read whole; any status but `accept` is an error. `begun` is
+        the same one if it was sent `ahead`."""
+        first = [begun] if begun else []
+        return retried(
+            lambda: self._ask(
+                method, key, query, headers, body, accept, first.pop() if first else None
+            )
+        )
 
-    def stream(self, key: str, headers: Mapping[str, str]) -> Reply:
+    def stream(self, key: str, headers: Mapping[str, str], begun: Begun | None = None) -> Reply:
         """A GET whose body is still to be read."""
-        return retried(lambda: self._open(key, headers))
+        first = [begun] if begun else []
+        return retried(lambda: self._open(key, headers, first.pop() if first else None))
+
+    def ahead(
+        self, method: str, key: str, headers: Mapping[str, str], body: Body | None = None
+    ) -> Begun | None:
+        """A request that is sent now and asked for later; None if that cannot be."""
+        try:
+            target, sent = self._signed(method, key, {}, headers, body)
+            return self._wire.ahead(method, target, sent, body)
+        except ConvoyError:  # whoever asks for the answer tries again, and is told
+            return None
 
     def _ask(
         self,
@@ -66,18 +84,25 @@ class Channel:
         headers: Mapping[str, str],
         body: Body | None,
         accept: tuple[int, ...],
+        begun: Begun | None,
     ) -> Answer:
-        target, sent = self._signed(method, key, query, headers, body)
-        answer = self._wire.ask(method, target, sent, body)
+        if begun:
+            answer = begun.answer()
+        else:
+            target, sent = self._signed(method, key, query, headers, body)
+            answer = self._wire.ask(method, target, sent, body)
         if answer.status not in accept:
             raise self._error(method, key, answer.status, answer.headers, answer.body)
         if method in _LATE and answer.status == 200 and b"<Error" in answer.body.lstrip()[:200]:
             raise self._error(method, key, 500, answer.headers, answer.body)
         return answer
 
-    def _open(self, key: str, headers: Mapping[str, str]) -> Reply:
-        target, sent = self._signed("GET", key, {}, headers, None)
-        reply = self._wire.open("GET", target, sent)
+    def _open(self, key: str, headers: Mapping[str, str], begun: Begun | None) -> Reply:
+        if begun:
+            reply = begun.reply()
+        else:
+            target, sent = self._signed("GET", key, {}, headers, None)
+            reply = self._wire.open("GET", target, sent)
         if reply.status in (200, 206):
             return reply
         raise self._error("GET", key, reply.status, reply.headers, reply.read(MOST))

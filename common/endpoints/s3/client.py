@@ -17,7 +17,7 @@ from common.endpoints.s3.documents import Entry, Page, page, records, tagging
 from common.endpoints.s3.location import Location
 from common.endpoints.s3.metadata import vouched
 from common.endpoints.s3.signer import encoded
-from common.endpoints.wire import Answer, Reply, Timeouts
+from common.endpoints.wire import Answer, Begun, Reply, Timeouts
 from common.errors import Permanent, Transient
 
 COPIED = 5 << 30  # bytes; S3 copies no larger object in one request
@@ -54,18 +54,36 @@ class Client:
         answer.headers.setdefault("etag", "")
         return answer.headers
 
-    def get(self, key: str, *, start: int = 0, end: int | None = None) -> Reply:
-        """An object or, if a range is asked for, possibly only that (then its status is 206)."""
+    def get(
+        self, key: str, *, start: int = 0, end: int | None = None, begun: Begun | None = None
+    ) -> Reply:
+        """An object or, if a range is asked for, possibly only that (then its status is 206).
+        `begun` is the request for all of it if it was sent `get_ahead`."""
         headers = {}
         if start or end is not None:
             headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
-        return self.channel.stream(key, headers)
+        return self.channel.stream(key, headers, begun)
 
-    def put(self, key: str, data: Body, md5: str, headers: Mapping[str, str]) -> Answer:
+    def get_ahead(self, key: str) -> Begun | None:
+        """Ask for all of an object now and for the answer later."""
+        return self.channel.ahead("GET", key, {})
+
+    def put(
+        self,
+        key: str,
+        data: Body,
+        md5: str,
+        headers: Mapping[str, str],
+        begun: Begun | None = None,
+    ) -> Answer:
         """Write an object; the status may be 412 if `headers` made it conditional. Corrupt if
-        the server saw other bytes than we sent."""
-        sent = {**headers, "content-md5": base64.b64encode(bytes.fromhex(md5)).decode()}
-        return self.channel.request("PUT", key, {}, sent, data, accept=(200, 412))
+        the server saw other bytes than we sent. `begun`: the same, if it was `put_ahead`."""
+        sent = _proving(headers, md5)
+        return self.channel.request("PUT", key, {}, sent, data, accept=(200, 412), begun=begun)
+
+    def put_ahead(self, key: str, data: Body, md5: str, headers: Mapping[str, str]) -> Begun | None:
+        """Send an object now and ask for the answer later."""
+        return self.channel.ahead("PUT", key, _proving(headers, md5), data)
 
     def delete(self, key: str) -> None:
         """Remove an object; absent already is success."""
@@ -145,6 +163,10 @@ def client_for(location: Location, limits: Timeouts) -> Client:
 @lru_cache(maxsize=16)
 def _client(location: Location, limits: Timeouts, _pid: int) -> Client:
     return Client(location, limits)
+
+
+def _proving(headers: Mapping[str, str], md5: str) -> dict[str, str]:
+    return {**headers, "content-md5": base64.b64encode(bytes.fromhex(md5)).decode()}
 
 
 def _bytes(key: str) -> bytes:

@@ -15,7 +15,7 @@ from common.endpoints.place import Attributes, Item
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.ahead import Ahead
 from common.endpoints.s3.client import Client
-from common.endpoints.wire import Reply, Silent, resumed
+from common.endpoints.wire import Begun, Reply, Silent, resumed
 from common.errors import Changing, Denied, Missing, Transient
 
 WHOLE = 8 << 20  # bytes; what is not larger is asked for with the opening itself
@@ -27,12 +27,19 @@ _COUNT = "x-amz-tagging-count"
 class Content:
     """See `common.endpoints.place.Content`."""
 
-    def __init__(self, client: Client, key: str, item: Item, ahead: Ahead | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        key: str,
+        item: Item,
+        ahead: Ahead | None = None,
+        begun: Begun | None = None,
+    ) -> None:
         self._client, self._key, self._ahead = client, key, ahead
         self._reply: Reply | None = None
         self.item, self.attributes = item, _NONE
         if not implied(item):
-            self._describe(self._opened(item))
+            self._describe(self._opened(item, begun))
 
     def __enter__(self) -> Content:
         return self
@@ -65,9 +72,9 @@ class Content:
         replaced, and what replaced this one meanwhile is a later write."""
         return True
 
-    def _opened(self, item: Item) -> Mapping[str, str]:
+    def _opened(self, item: Item, begun: Begun | None) -> Mapping[str, str]:
         if item.size <= WHOLE:
-            self._reply = self._client.get(self._key)
+            self._reply = self._client.get(self._key, begun=begun)
             return self._reply.headers
         headers = self._client.head(self._key)
         if headers is None:

@@ -14,7 +14,7 @@ from common.digest import md5 as digest_of
 from common.endpoints.place import Held
 from common.endpoints.s3 import metadata
 from common.endpoints.s3.client import Client
-from common.endpoints.wire import Answer
+from common.endpoints.wire import Answer, Begun
 from common.endpoints.wire.statuses import Unsupported
 from common.errors import Corrupt, Missing, Occupied
 from common.legible import legible
@@ -34,6 +34,14 @@ class Parcel:
     data: bytes
     md5: str
     headers: Headers
+    begun: Begun | None = None  # it is on its way already, to a place that was free
+
+
+def announce(client: Client, parcel: Parcel) -> None:
+    """Send what `put` will put where nothing is; only to a store known to heed the condition."""
+    if client.quirks.conditions and parcel.begun is None:
+        headers = _sent(client, parcel, _ABSENT)
+        parcel.begun = client.put_ahead(parcel.key, parcel.data, parcel.md5, headers)
 
 
 def put(client: Client, parcel: Parcel, over: Held | None) -> Held:
@@ -112,16 +120,22 @@ def _other(parcel: Parcel) -> Occupied:
 
 
 def _send(client: Client, parcel: Parcel, condition: Headers) -> Answer:
-    headers = {**parcel.headers, **condition}
-    if not client.quirks.tags:
-        headers.pop(metadata.TAGGING, None)
+    headers = _sent(client, parcel, condition)
+    begun, parcel.begun = parcel.begun, None
     try:
-        return client.put(parcel.key, parcel.data, parcel.md5, headers)
+        return client.put(parcel.key, parcel.data, parcel.md5, headers, begun)
     except Unsupported:
         if metadata.TAGGING not in headers or not client.quirks.tags:
             raise
     client.quirks.tags = False  # a store without tags; preflight has said so
     return _send(client, parcel, condition)
+
+
+def _sent(client: Client, parcel: Parcel, condition: Headers) -> dict[str, str]:
+    headers = {**parcel.headers, **condition}
+    if not client.quirks.tags:
+        headers.pop(metadata.TAGGING, None)
+    return headers
 
 
 def _proven(client: Client, parcel: Parcel, answer: Answer, *, fresh: bool) -> Held:

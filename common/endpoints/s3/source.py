@@ -21,7 +21,7 @@ from common.endpoints.s3.content import WHOLE, Content
 from common.endpoints.s3.documents import Entry
 from common.endpoints.s3.keys import checked_prefix, objection, reserved
 from common.endpoints.s3.location import Location
-from common.endpoints.wire import Timeouts
+from common.endpoints.wire import Begun, Timeouts
 from common.errors import Missing, Refused
 from common.legible import legible
 from common.model import Failure
@@ -35,13 +35,14 @@ Headers = Mapping[str, str]
 class S3Source:
     """See `common.endpoints.place.Source`. `prefix` is the user's place: it ends with "/"."""
 
-    lanes = 8
+    lanes, ahead = 8, 12
 
     def __init__(self, location: Location, prefix: str, *, limits: Timeouts) -> None:
         self._prefix = checked_prefix(prefix)
         self._client = client_for(location, limits)
         self._lanes = ThreadPoolExecutor(LOOKS, "looks")
         self._ahead = Ahead(self._lanes, Buffers(MEMORY))
+        self._begun: dict[str, Begun] = {}  # by path: asked for already
 
     def walk(self) -> Iterator[Item | Failure]:
         """Every key, page by page; what a listing does not say of directories, links and large
@@ -60,6 +61,13 @@ class S3Source:
 
     def expect(self, items: Iterable[Item]) -> None:
         """Nothing: as many are read at once as there are lanes."""
+
+    def announce(self, item: Item) -> None:
+        """Ask for an object that will be opened next."""
+        if item.type is Type.FILE and item.size <= WHOLE and not objection(item.path):
+            begun = self._client.get_ahead(self._prefix + item.path)
+            if begun:
+                self._begun[item.path] = begun
 
     def look(self, path: str) -> Item | None:
         """One item. What a walk shows of it, no less and no more."""
@@ -80,10 +88,11 @@ class S3Source:
         key = self._prefix + item.path
         if item.type is Type.DIRECTORY and item.path:
             key += "/"
-        return Content(self._client, key, item, self._ahead)
+        return Content(self._client, key, item, self._ahead, self._begun.pop(item.path, None))
 
     def close(self) -> None:
         """Connections outlive the user; they are the process'."""
+        self._begun.clear()
         self._lanes.shutdown(wait=False, cancel_futures=True)
 
     def _items(self, entries: list[Entry]) -> Iterator[Item | Failure]:

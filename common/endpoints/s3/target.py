@@ -29,7 +29,7 @@ from common.endpoints.wire import Timeouts
 from common.errors import Missing, Occupied, Refused
 from common.legible import legible
 
-PACE = Pace(lanes=8, batch_items=256, batch_bytes=32 << 20, whole=8 << 20, versions=True)
+PACE = Pace(lanes=8, batch_items=256, batch_bytes=32 << 20, whole=8 << 20, versions=True, ahead=12)
 LANES = 4  # requests at once for parts and directories; more only wait for each other
 
 
@@ -133,6 +133,11 @@ class S3Target:
     def settle(self) -> None:
         """What a server has acknowledged is durable; directories must be, too."""
         self._markers.wait()
+
+    def announce(self, staged: Staged, over: Held | None) -> None:
+        """Send it at once if it is to stand where nothing is."""
+        if over is None and isinstance(staged, Parcel):
+            parcels.announce(self._client, staged)
 
     def publish(self, staged: Staged, over: Held | None) -> Held:
         """One PUT, or the joining of the parts, on condition that nobody was quicker."""

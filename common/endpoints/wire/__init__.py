@@ -8,7 +8,7 @@ from common.endpoints.wire.connection import Silent
 from common.endpoints.wire.limits import Timeouts
 from common.endpoints.wire.origin import Origin
 from common.endpoints.wire.patience import resumed, retried
-from common.endpoints.wire.pool import Answer, Wire
+from common.endpoints.wire.pool import Answer, Begun, Wire
 from common.endpoints.wire.reply import Reply
 
-__all__ = ["Answer", "Origin", "Reply", "Silent", "Timeouts", "Wire", "resumed", "retried"]
+__all__ = ["Answer", "Begun", "Origin", "Reply", "Silent", "Timeouts", "Wire", "resumed", "retried"]

@@ -44,6 +44,7 @@ class Wire:
         self._closed = False
         self._idle: deque[tuple[Plain, float]] = deque()
         self._free = threading.Semaphore(limits.pool)
+        self._early = threading.Semaphore(limits.pool // 2)  # the rest is for whoever cannot wait
         self.origin, self.limits = origin, limits
         if origin.scheme == "https" and context is None:
             context = ssl.create_default_context()
@@ -67,19 +68,33 @@ class Wire:
         self, method: str, target: str, headers: Mapping[str, str], body: Bytes | None = None
     ) -> Reply:
         """One request; the answer's body is still to be read. The connection is busy until then."""
-        head = _head(method, target, headers, body)
-        what = f"{method} {self.origin}{target.partition('?')[0]}"
+        head, what = _head(method, target, headers, body), self._what(method, target)
         if not self._free.acquire(timeout=self.limits.first_byte.total_seconds()):
             raise Backpressure(
                 f"{what}: all {self.limits.pool} connections are busy",
                 retry_in=timedelta(seconds=1),
                 hint="raise the setting `pool`, or run fewer lanes",
             )
+        return self._begun(head, body, what).reply()
+
+    def ahead(
+        self, method: str, target: str, headers: Mapping[str, str], body: Bytes | None = None
+    ) -> Begun | None:
+        """A request that is sent now and whose answer is asked for later, so that one thread has
+        many under way. None if half of the connections are taken by such, or all are busy."""
+        head = _head(method, target, headers, body)
+        if not self._early.acquire(blocking=False):
+            return None
         try:
-            return self._open(head, body, what)
+            if self._free.acquire(blocking=False):
+                begun = self._begun(head, body, self._what(method, target))
+                begun.early = True
+                return begun
         except BaseException:
-            self._free.release()
+            self._early.release()
             raise
+        self._early.release()
+        return None
 
     def close(self) -> None:
         """Close what is idle, and whatever comes back later."""
@@ -90,41 +105,15 @@ class Wire:
     def __del__(self) -> None:
         self.close()
 
-    def _open(self, head: bytes, body: Bytes | None, what: str) -> Reply:
-        connection = self._take()
-        begun = self._begin(connection, head, body)
-        again = not begun and connection.used
-        if again:
-            connection.close()
-            connection = connect(self.origin, self.limits, self._context)
-            begun = self._begin(connection, head, body)
-        if not begun:
-            connection.close()
-            raise Transient(f"{what}: the connection broke before an answer came")
-        try:
-            reply = Reply(connection, what, self._give, begun)
-        except OSError as exc:
-            connection.close()
-            raise translated(exc, self.origin) from exc
-        except BaseException:
-            connection.close()
-            raise
-        reply.again = again
-        return reply
+    def _what(self, method: str, target: str) -> str:
+        return f"{method} {self.origin}{target.partition('?')[0]}"
 
-    def _begin(self, connection: Plain, head: bytes, body: Bytes | None) -> bytes:
-        """Send the request; the first bytes of the answer, none if the connection broke."""
+    def _begun(self, head: bytes, body: Bytes | None, what: str) -> Begun:
         try:
-            # it may be refused before it was sent whole: then there is an answer all the same
-            with suppress(ConnectionError):
-                connection.send(head, body)
-            if body is None:
-                connection.hurry()
-            return connection.receive(self.limits.first_byte)
-        except OSError:
-            return b""
+            connection = self._take()
+            return Begun(self, connection, head, body, what, sent=_send(connection, head, body))
         except BaseException:
-            connection.close()
+            self._free.release()
             raise
 
     def _take(self) -> Plain:
@@ -144,6 +133,103 @@ class Wire:
         else:
             connection.close()
         self._free.release()
+
+
+class Begun:
+    """A request that was sent; its answer waits until it is asked for, once. Forgotten, it gives
+    its connection up: nobody knows then what became of it."""
+
+    early = False  # it was sent before its answer was wanted
+
+    def __init__(
+        self,
+        wire: Wire,
+        connection: Plain,
+        head: bytes,
+        body: Bytes | None,
+        what: str,
+        *,
+        sent: bool,
+    ) -> None:
+        self._wire, self._connection, self._sent = wire, connection, sent
+        self._head, self._body, self._what = head, body, what
+        self._open = True
+
+    def reply(self) -> Reply:
+        """The answer; its body is still to be read."""
+        self._close()
+        try:
+            return self._reply()
+        except BaseException:
+            self._wire._free.release()
+            raise
+
+    def answer(self, *, most: int = ANSWER) -> Answer:
+        """The answer, which is small and wanted whole."""
+        reply = self.reply()
+        data = reply.read(most)
+        return Answer(reply.status, reply.headers, data, reply.again)
+
+    def __del__(self) -> None:
+        if self._close():
+            self._connection.close()
+            self._wire._free.release()
+
+    def _close(self) -> bool:
+        was, self._open = self._open, False
+        if was and self.early:
+            self._wire._early.release()
+        return was
+
+    def _reply(self) -> Reply:
+        wire, connection = self._wire, self._connection
+        begun = _first(connection) if self._sent else b""
+        again = not begun and connection.used
+        if again:
+            connection.close()
+            connection = connect(wire.origin, wire.limits, wire._context)
+            sent = _send(connection, self._head, self._body)
+            begun = _first(connection) if sent else b""
+        if not begun:
+            connection.close()
+            raise Transient(f"{self._what}: the connection broke before an answer came")
+        try:
+            reply = Reply(connection, self._what, wire._give, begun)
+        except OSError as exc:
+            connection.close()
+            raise translated(exc, wire.origin) from exc
+        except BaseException:
+            connection.close()
+            raise
+        reply.again = again
+        return reply
+
+
+def _send(connection: Plain, head: bytes, body: Bytes | None) -> bool:
+    """Send a request; False if the connection broke."""
+    try:
+        # it may be refused before it was sent whole: then there is an answer all the same
+        with suppress(ConnectionError):
+            connection.send(head, body)
+        if body is None:
+            connection.hurry()
+    except OSError:
+        return False
+    except BaseException:
+        connection.close()
+        raise
+    return True
+
+
+def _first(connection: Plain) -> bytes:
+    """The first bytes of the answer, none if the connection broke."""
+    try:
+        return connection.receive(connection.limits.first_byte)
+    except OSError:
+        return b""
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _head(method: str, target: str, headers: Mapping[str, str], body: Bytes | None) -> bytes:

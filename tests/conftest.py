@@ -14,7 +14,7 @@ from tests.servers import roll
 _SERVERS = Path(__file__).with_name("servers")
 pytest_plugins = [
     f"tests.servers.{name}"
-    for name in ("redis", "mongo", "stores", "s3", "proxy")
+    for name in ("redis", "mongo", "stores", "s3", "proxy", "gateways")
     if (_SERVERS / f"{name}.py").exists()
 ]
 

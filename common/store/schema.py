@@ -23,4 +23,17 @@ SHAPES: Mapping[str, Shape] = {
     "failures": Shape(indexes=(("migration", "generation"), ("unit",))),
     "consumers": Shape(),
     "leaders": Shape(),
+    "tenants": Shape(),
+    "callers": Shape(indexes=(("tenant",),)),
+    "switches": Shape(indexes=(("tenant",),)),
+    "gateways": Shape(),
+    # one document per key that a user changed since the switch, none per key that was copied
+    "keys": Shape(indexes=(("bucket", "key"), ("bucket", "tomb", "key"))),
+    # of disks; names and fields are those of the field's own tools
+    "storage_sets": Shape(),
+    "set_slots": Shape(indexes=(("set",),)),
+    "t_lc_extern_info": Shape(indexes=(("set",),)),
+    "t_lc_info": Shape(indexes=(("extern_id",),)),
+    "t_migrate_udisk_task": Shape(unique=(("extern_id",),)),
+    "t_migrate_udisk_past": Shape(indexes=(("extern_id",),)),
 }

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 import zlib
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from common.digest import md5
@@ -50,7 +51,11 @@ class Crc32:
         return self._value.to_bytes(4, "big")
 
 
-_SUMS = {"crc32": Crc32, "sha1": hashlib.sha1, "sha256": hashlib.sha256}
+_SUMS: Mapping[str, Callable[[], Sum]] = {
+    "crc32": Crc32,
+    "sha1": hashlib.sha1,
+    "sha256": hashlib.sha256,
+}
 
 
 class Payload:

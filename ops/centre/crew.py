@@ -51,9 +51,15 @@ def _row(
         "since": held["claimed_at"] if held else None,
         "heartbeat_age": round(age, 1),
         "version": str(doc.get("version") or ""),
-        "done": doc.get("done"),
-        "failed": doc.get("failed"),
+        "done": _counted(doc, "units/moved"),
+        "failed": _counted(doc, "units/quarantined"),
     }
+
+
+def _counted(doc: Doc, what: str) -> int | None:
+    """What it counted since it was started; None if its version does not say."""
+    counters = doc.get("counters")
+    return int(counters.get(what, 0)) if isinstance(counters, dict) else None
 
 
 def stable(row: Row) -> Row:

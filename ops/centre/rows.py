@@ -162,8 +162,9 @@ def filtered(*, state: str, kind: str, text: str) -> Callable[[Row], bool]:
     states, needle = {word for word in state.split(",") if word}, text.casefold()
 
     def wanted(row: Row) -> bool:
-        words = {row["state"], row["phase"], "over" if row["over"] else "active"}
-        if states and not states & words:
+        if states and states.isdisjoint(
+            (row["state"], row["phase"], "over" if row["over"] else "active")
+        ):
             return False
         if kind and row["kind"] != kind:
             return False

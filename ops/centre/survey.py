@@ -31,7 +31,7 @@ FRESH = 2.0  # an answer may be so old
 LINGER = 10.0  # how long nobody must have asked before nothing is looked at any more
 WHOLE = 60.0  # seconds between two readings of all records
 SLACK = 60.0  # clocks of two machines may differ by so much
-COUNTING = 0.4  # seconds of each look that go to counting units
+COUNTING = 0.2  # seconds of each look that go to counting units
 SHARE = 9  # of a migration's time goes to other things for each one that counting its units takes
 PATIENCE = 15.0  # an answer waits so long for the first look
 log = structlog.get_logger(__name__)
@@ -72,6 +72,8 @@ class Survey:
         self._thread = threading.Thread(target=self._run, name="survey", daemon=True)
 
     def start(self) -> None:
+        """Look once, so that the first who asks need not wait for it; then as somebody asks."""
+        self._asked = self.clock.tick()
         self._thread.start()
 
     def stop(self) -> None:
@@ -183,7 +185,8 @@ class Survey:
     def _records(self, migrations: Migrations) -> set[str]:
         """Read what changed since the last look; the IDs of those whose row did."""
         tick, wall = self.clock.tick(), self.clock.wall()
-        whole = tick - self._whole >= WHOLE
+        rested = tick - self._at > LINGER  # somebody waits for this look: what changed comes first
+        whole = tick - self._whole >= WHOLE and not (rested and self.version)
         found = migrations.briefs(touched=None if whole else min(self._wall, wall) - SLACK)
         seen, changed = set(), set()
         for brief in found:

@@ -22,19 +22,19 @@ Unit = Annotated[
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="A reason, for the records.")]
 
 
-def pause(id: Id, dry_run: DryRun = False, as_json: Json = False) -> None:
+def pause(id: Id, why: Why = "", dry_run: DryRun = False, as_json: Json = False) -> None:
     """Stop at the next item. Units in hand are given back, nothing is lost."""
-    _hold(id, Hold.PAUSED, dry_run=dry_run, as_json=as_json)
+    _hold(id, Hold.PAUSED, why, dry_run=dry_run, as_json=as_json)
 
 
-def resume(id: Id, dry_run: DryRun = False, as_json: Json = False) -> None:
+def resume(id: Id, why: Why = "", dry_run: DryRun = False, as_json: Json = False) -> None:
     """Go on after a pause or a drain."""
-    _hold(id, None, dry_run=dry_run, as_json=as_json)
+    _hold(id, None, why, dry_run=dry_run, as_json=as_json)
 
 
-def drain(id: Id, dry_run: DryRun = False, as_json: Json = False) -> None:
+def drain(id: Id, why: Why = "", dry_run: DryRun = False, as_json: Json = False) -> None:
     """Finish the units in hand and start no others."""
-    _hold(id, Hold.DRAINING, dry_run=dry_run, as_json=as_json)
+    _hold(id, Hold.DRAINING, why, dry_run=dry_run, as_json=as_json)
 
 
 def cancel(id: Id, why: Why = "", dry_run: DryRun = False, as_json: Json = False) -> None:
@@ -45,7 +45,9 @@ def cancel(id: Id, why: Why = "", dry_run: DryRun = False, as_json: Json = False
     _wish(id, lambda d, m: wishes.cancel(d, m, why=why), dry_run=dry_run, as_json=as_json)
 
 
-def requeue(id: Id, unit: Unit = "", dry_run: DryRun = False, as_json: Json = False) -> None:
+def requeue(
+    id: Id, unit: Unit = "", why: Why = "", dry_run: DryRun = False, as_json: Json = False
+) -> None:
     """Release units from quarantine, after their cause was mended."""
     with desk(settings()) as here:
         migration = here.find(id)
@@ -54,7 +56,7 @@ def requeue(id: Id, unit: Unit = "", dry_run: DryRun = False, as_json: Json = Fa
             parked = here.units.sums(migration).quarantined
             released = len(wishes.named(here, migration, unit)) if unit else parked
         else:
-            released = wishes.release(here, migration, unit)
+            released = wishes.release(here, migration, unit, why=why)
         found = {"id": migration.id, "released": released, "dry_run": dry_run}
         text = f"{show.many(released, 'unit')} {'would be ' * dry_run}queued again"
         terminal.result(found, show.pairs([(migration.id, text)]), as_json=as_json)
@@ -70,6 +72,7 @@ def limits_(
     source_requests: Requests = "",
     target_bandwidth: Bandwidth = "",
     target_requests: Requests = "",
+    why: Why = "",
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -92,7 +95,7 @@ def limits_(
     with desk(settings()) as here:
         migration = here.find(id)
         if given and not dry_run:
-            migration = wishes.limit(here, migration, given)
+            migration = wishes.limit(here, migration, given, why=why)
         in_force = dict(migration.limits)
         if dry_run:
             in_force = {k: v for k, v in (in_force | given).items() if v != "off"}
@@ -101,8 +104,8 @@ def limits_(
         terminal.result(found, show.pairs([(k, str(v)) for k, v in rows]), as_json=as_json)
 
 
-def _hold(id: str, wish: Hold | None, *, dry_run: bool, as_json: bool) -> None:
-    _wish(id, lambda d, m: wishes.hold(d, m, wish), dry_run=dry_run, as_json=as_json)
+def _hold(id: str, wish: Hold | None, why: str, *, dry_run: bool, as_json: bool) -> None:
+    _wish(id, lambda d, m: wishes.hold(d, m, wish, why=why), dry_run=dry_run, as_json=as_json)
 
 
 def _wish(

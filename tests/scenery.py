@@ -60,7 +60,7 @@ def scenery(ground: Ground) -> Scenery:
 def crowd(ground: Ground, migrations: int, consumers: int) -> None:
     """So many more of both, as bare records."""
     now = time.time()
-    pattern = ground.store.collection("migrations").get(_order(ground, "pattern").id)
+    pattern = ground.store.collection("migrations").get(order(ground, "pattern").id)
     assert pattern is not None
     many = ground.store.collection("migrations")
     for first in range(0, migrations, 1000):
@@ -81,22 +81,26 @@ def _record(pattern: Doc, number: int, now: float) -> Doc:
         "phase": "done" if over else "moving",
         "started": now - number,
         "since": now - number,
+        "touched": now,
         "ended": now if over else None,
     }
 
 
-def _order(ground: Ground, name: str, *, tenant: str = "", **limits: str) -> Migration:
+def order(ground: Ground, name: str, *, tenant: str = "", **limits: str) -> Migration:
+    """A migration that nothing is planned of yet."""
     return ground.migrations.create(
         Kind.USERS, f"file:///srv/{name}", f"file:///srv/new-{name}", tenant=tenant, limits=limits
     )
 
 
-def _planned(ground: Ground, migration: Migration, users: Sequence[str]) -> Migration:
+def planned(ground: Ground, migration: Migration, users: Sequence[str]) -> Migration:
+    """On its way, with a unit per user."""
     ground.units.plan(migration, [Draft("user", user) for user in users])
     return ground.migrations.advance(migration, Event.PLANNED, by="p01@h01")
 
 
-def _take(ground: Ground, migration: Migration, owner: str, many: int) -> list[Unit]:
+def take(ground: Ground, migration: Migration, owner: str, many: int) -> list[Unit]:
+    """So many units in the hands of a consumer."""
     taken = [
         ground.units.claim(migration, unit.id, unit.epoch, owner=owner)
         for unit in ground.units.due(migration, many)
@@ -105,49 +109,50 @@ def _take(ground: Ground, migration: Migration, owner: str, many: int) -> list[U
 
 
 def _finish(ground: Ground, migration: Migration, many: int) -> None:
-    for unit in _take(ground, migration, "c01@h01", many):
+    for unit in take(ground, migration, "c01@h01", many):
         counts = Counts(items=120, moved=90, skipped=30, bytes=SIZE, bytes_moved=SIZE // 4 * 3)
         ground.turned.now += 20
         ground.units.finish(unit, Receipt(counts), seconds=20.0)
 
 
 def _park(ground: Ground, migration: Migration, many: int, items: Sequence[Failure]) -> None:
-    for unit in _take(ground, migration, "c02@h02", many):
+    for unit in take(ground, migration, "c02@h02", many):
         ground.failures.replace(unit, items)
         receipt = Receipt(Counts(items=120, failed=len(items)), failures=tuple(items))
         ground.units.quarantine(unit, why=items[0].reason, receipt=receipt)
 
 
-def _failures(names: Sequence[str]) -> list[Failure]:
+def failures_of(names: Sequence[str]) -> list[Failure]:
+    """Items that could not be read."""
     return [Failure(name, DENIED.format(name), ADVICE) for name in names]
 
 
 def moving(ground: Ground, name: str = "home") -> Migration:
-    migration = _planned(ground, _order(ground, name, bandwidth="200MiB/s"), USERS)
+    migration = planned(ground, order(ground, name, bandwidth="200MiB/s"), USERS)
     _finish(ground, migration, 25)
-    _park(ground, migration, 1, _failures(["Documents/plan.odt"]))
+    _park(ground, migration, 1, failures_of(["Documents/plan.odt"]))
     for number in range(1, 5):
         name = f"c{number:02}@h{number:02}"
-        units = _take(ground, migration, name, 1)
+        units = take(ground, migration, name, 1)
         ground.consumers.beat(name, host=f"h{number:02}", unit=units[0].id, version="0.1.0")
     return migration
 
 
 def stuck(ground: Ground, name: str = "mail") -> Migration:
-    migration = _planned(ground, _order(ground, name, tenant="acme"), USERS[:12])
+    migration = planned(ground, order(ground, name, tenant="acme"), USERS[:12])
     _finish(ground, migration, 9)
-    _park(ground, migration, 3, _failures(["cur/1:2,S", "cur/2:2,S"]))
+    _park(ground, migration, 3, failures_of(["cur/1:2,S", "cur/2:2,S"]))
     return migration
 
 
 def paused(ground: Ground, name: str = "web") -> Migration:
-    migration = _planned(ground, _order(ground, name), USERS[:20])
+    migration = planned(ground, order(ground, name), USERS[:20])
     _finish(ground, migration, 5)
     return ground.migrations.amend(migration, by="ann@h01", what="paused", hold=Hold.PAUSED.value)
 
 
 def done(ground: Ground, name: str = "scratch") -> Migration:
-    migration = _planned(ground, _order(ground, name), USERS[:6])
+    migration = planned(ground, order(ground, name), USERS[:6])
     _finish(ground, migration, 6)
     return ground.migrations.advance(migration, Event.MOVED, by="p01@h01")
 
@@ -158,13 +163,13 @@ def hostile(ground: Ground) -> Migration:
         Kind.USERS, "file:///srv/<i>odd", "file:///srv/new-odd", tenant=ACTIVE.format("tenant")
     )
     users = [ACTIVE.format("user"), SCRIPT, MARK, WRITTEN]
-    migration = _planned(ground, source, users)
+    migration = planned(ground, source, users)
     items = [
         Failure(ACTIVE.format("item"), ACTIVE.format("reason"), ACTIVE.format("advice")),
         Failure(SCRIPT, f"{WRITTEN} {SCRIPT}", WRITTEN),
     ]
     _park(ground, migration, 2, items)
-    [unit] = _take(ground, migration, ACTIVE.format("owner"), 1)
+    [unit] = take(ground, migration, ACTIVE.format("owner"), 1)
     ground.consumers.beat(
         ACTIVE.format("owner"), host=WRITTEN, unit=unit.id, version=ACTIVE.format("version")
     )

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.lifecycle.users import Event
+from tests.guest import Guest
 from tests.scenery import ground_of, moving
 from tests.servers.browser import Visit, chromium, visit
-from tests.servers.centre import Serving, centre
+from tests.servers.centre import PASSWORD, Serving, centre
 from tests.terminal import Terminal
 from tests.waiting import eventually
 
@@ -136,3 +137,11 @@ def visited(browser: Browser, serving: Serving) -> Iterator[Visit]:
     with visit(browser, serving) as here:
         yield here
         here.complaints[:] = [each for each in here.complaints if "ERR_" not in each]
+
+
+def test_a_page_before_which_nobody_sits_keeps_no_session_alive(tmp_path: Path) -> None:
+    with centre(tmp_path / "home", CONVOY_CENTRE_IDLE="3s") as serving:
+        guest = Guest(serving.url)
+        assert guest.log_in("vera", PASSWORD).status == 204
+        guest.headers["X-Convoy-Absent"] = "1"
+        eventually(lambda: guest.get("/migrations").status == 401)

@@ -81,6 +81,8 @@ class Visit:
     def shot(self, name: str, *, whole: bool = False) -> None:
         """Keep a picture for people to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        if whole:
+            self.page.evaluate("scrollTo(0, 0)")
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
     def fits(self) -> bool:

@@ -8,7 +8,7 @@ import { announce } from "./notices.js";
 import { may } from "./session.js";
 import { many, plain } from "./words.js";
 
-const WIDTHS = { bandwidth: "Bandwidth, e.g. 200MiB/s", requests: "Requests, e.g. 500/s" };
+const WIDTHS = { bandwidth: "200MiB/s", requests: "500/s" };
 const SIDES = { "": "Whole fleet", "source.": "Source", "target.": "Target" };
 const MANY = 10; // units; releasing more than these at once wants the name
 
@@ -93,8 +93,8 @@ function changed(given, limits) {
 }
 
 function budgets(limits) {
-  return Object.entries(SIDES).flatMap(([side, whose]) => Object.entries(WIDTHS).map(([name, label], at) => ({
-    name: side + name, label: `${whose}: ${label}`, value: limits[side + name] ?? "", begins: at === 0 ? whose : "",
+  return Object.entries(SIDES).flatMap(([side, whose]) => Object.entries(WIDTHS).map(([name, like]) => ({
+    name: side + name, label: `${whose}: ${name}`, value: limits[side + name] ?? "", like: `e.g. ${like}`, half: true,
   })));
 }
 

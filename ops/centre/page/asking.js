@@ -5,7 +5,12 @@ import { heard } from "./moments.js";
 
 const BASE = "/api/v1";
 const PATIENCE = 30_000; // milliseconds; a preview reads a whole list
+const ABSENT = 60_000; // milliseconds without a key or a pointer: what is asked then, nobody asked
 let csrf = "";
+let touched = Date.now();
+for (const sign of ["keydown", "pointerdown", "pointermove", "wheel"]) {
+  document.addEventListener(sign, () => { touched = Date.now(); }, { capture: true, passive: true });
+}
 
 /** What happened, to what, and what to do about it. */
 export class Trouble extends Error {
@@ -50,6 +55,7 @@ function query(wanted) {
 async function ask(method, address, body, signal) {
   const limit = AbortSignal.timeout(PATIENCE);
   const headers = { Accept: "application/json" };
+  if (Date.now() - touched > ABSENT) headers["X-Convoy-Absent"] = "1"; // keeps no session alive
   if (method !== "GET") headers["X-CSRF-Token"] = csrf;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;

@@ -6,8 +6,8 @@ import { many } from "./words.js";
 
 const WIDE = { along: 168, across: 84, width: 104, height: 40, edge: 40 };
 const TALL = { along: 92, across: 132, width: 104, height: 40, edge: 30 };
-const NARROW = 560; // pixels; below it the diagram runs downwards
 const LANE = 24; // between two ways back
+const SIDE = 14; // for the loop of the first state
 
 /** Draw `table` ({nodes, edges, present}) into `root`, and again when its width asks for it. */
 export function diagram(root, table) {
@@ -20,12 +20,18 @@ export function diagram(root, table) {
   let tall;
   root.sizing?.disconnect();
   root.sizing = new ResizeObserver(() => {
-    const now = frame.clientWidth < NARROW;
+    const now = frame.clientWidth < breadth(table); // then it runs downwards
     if (now === tall) return;
     tall = now;
     frame.replaceChildren(picture(table, tall));
   });
   root.sizing.observe(frame);
+}
+
+/** How wide it is if it runs sideways. */
+function breadth(table) {
+  const ranks = [...placed(table).values()].map((spot) => spot.rank);
+  return Math.max(...ranks) * WIDE.along + WIDE.width + 2 * SIDE;
 }
 
 function spoken({ nodes, edges, present }) {
@@ -51,12 +57,12 @@ function picture(table, tall) {
     const { rank, row } = spots.get(name);
     const along = rank * form.along;
     const across = row * form.across + pad.before;
-    return tall ? { x: across + form.width / 2, y: along + form.height } : { x: along + form.width / 2 + 14, y: across + form.height / 2 };
+    return tall ? { x: across + form.width / 2, y: along + form.height } : { x: along + form.width / 2 + SIDE, y: across + form.height / 2 };
   };
-  const width = tall ? size.across + form.width + pad.before + pad.after : size.along + form.width + 28;
+  const width = tall ? size.across + form.width + pad.before + pad.after : size.along + form.width + 2 * SIDE;
   const height = tall ? size.along + form.height * 2 : size.across + form.height + pad.before + pad.after;
   const lines = [
-    ...ahead.map((edge) => forward(edge, at, form, tall, table.present)),
+    ...ahead.map((edge) => forward(edge, at, form, tall, table.present, spots.get(edge.to).rank - spots.get(edge.from).rank > 1)),
     ...lanes.map((lane) => around(lane, at, form, tall, pad, size)),
     ...loops.map((edge) => loop(edge, at(edge.from), form, tall)),
   ];
@@ -127,18 +133,24 @@ function laned(back, spots) {
   return [...lanes.values()].map((lane) => ({ ...lane, depth: (depth[lane.side] += 1) }));
 }
 
-function forward(edge, at, form, tall, present) {
+function forward(edge, at, form, tall, present, far) {
   const [from, to] = [at(edge.from), at(edge.to)];
   const [a, b] = tall
     ? [{ x: from.x, y: from.y + form.height / 2 }, { x: to.x, y: to.y - form.height / 2 - 5 }]
     : [{ x: from.x + form.width / 2, y: from.y }, { x: to.x - form.width / 2 - 5, y: to.y }];
-  const far = tall ? Math.abs(b.y - a.y) : Math.abs(b.x - a.x);
-  const bend = Math.min(far * 0.5, 70);
-  const path = tall
-    ? `M${a.x} ${a.y}C${a.x} ${a.y + bend} ${b.x} ${b.y - bend} ${b.x} ${b.y}`
-    : `M${a.x} ${a.y}C${a.x + bend} ${a.y} ${b.x - bend} ${b.y} ${b.x} ${b.y}`;
-  const spot = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - (tall || a.y !== b.y ? 0 : 8) };
+  const bend = Math.min((tall ? Math.abs(b.y - a.y) : Math.abs(b.x - a.x)) * 0.5, 70);
+  const [c, d] = tall ? [{ x: a.x, y: a.y + bend }, { x: b.x, y: b.y - bend }] : [{ x: a.x + bend, y: a.y }, { x: b.x - bend, y: b.y }];
+  const path = `M${a.x} ${a.y}C${c.x} ${c.y} ${d.x} ${d.y} ${b.x} ${b.y}`;
+  const spot = curve([a, c, d, b], far && tall ? 0.7 : 0.5); // past the state that it passes
+  if (!tall && a.y === b.y) spot.y -= 8;
   return [drawn("path", { d: path, class: edge.from === present ? "way next" : "way", "marker-end": "url(#head)" }), named(edge.event, spot)];
+}
+
+/** The point at `t` (0 to 1) of a Bezier curve. */
+function curve([a, b, c, d], t) {
+  const u = 1 - t;
+  const at = (name) => u ** 3 * a[name] + 3 * u * u * t * b[name] + 3 * u * t * t * c[name] + t ** 3 * d[name];
+  return { x: at("x"), y: at("y") };
 }
 
 function around(lane, at, form, tall, pad, size) {

@@ -6,7 +6,7 @@ import { element } from "./element.js";
 import { troubled } from "./signs.js";
 
 /**
- * Ask for `fields` ({name, label, value}) and, if `confirm` is set, for that name letter by letter.
+ * Ask for `fields` ({name, label, value, like, half}) and, if `confirm` is set, for that name letter by letter.
  * `send(given)` does it; `sent(answer)` is called when it is done.
  */
 export function ask({ title, said, fields, confirm = "", go, danger = false, send, sent }) {
@@ -15,7 +15,7 @@ export function ask({ title, said, fields, confirm = "", go, danger = false, sen
   const name = element("input", { id: "ask-confirm", autocomplete: "off", spellcheck: "false", autocapitalize: "none", "aria-describedby": "ask-name" });
   const button = element("button", { type: "submit", class: danger ? "danger main" : "main" }, go);
   const form = element("form", { method: "dialog", on: { submit } },
-    element("h2", { id: "ask-title" }, title), element("p", { id: "ask-said" }, said), rows,
+    element("h2", { id: "ask-title" }, title), element("p", { id: "ask-said" }, said), element("div", { class: "rows" }, rows),
     confirm ? element("p", { class: "field" }, element("label", { for: name.id }, "To go on, type the migration\u2019s name ", element("code", { id: "ask-name" }, confirm)), name) : null,
     wrong,
     element("div", { class: "acts" }, element("button", { type: "button", on: { click: () => dialog.close() } }, "Leave it"), button));
@@ -45,9 +45,9 @@ export function ask({ title, said, fields, confirm = "", go, danger = false, sen
   }
 }
 
-function row({ name, label, value = "" }) {
-  const input = element("input", { id: `ask-${name}`, name, value, autocomplete: "off", data: { field: "" } });
-  return element("p", { class: "field" }, element("label", { for: input.id }, label), input);
+function row({ name, label, value = "", like = null, half = false }) {
+  const input = element("input", { id: `ask-${name}`, name, value, autocomplete: "off", placeholder: like, data: { field: "" } });
+  return element("p", { class: half ? "field half" : "field" }, element("label", { for: input.id }, label), input);
 }
 
 /** Show a dialog above everything; it leaves the page when it is closed. */

@@ -20,6 +20,7 @@ export function heat(path, signal) {
   const legend = element("ul", { class: "key", "aria-label": "Key" }, KEY.map(([shade, words]) => element("li", {}, element("span", { class: `cell ${shade}`, "aria-hidden": "true" }), words)));
   let cells = [];
   let at = 0;
+  let sampled = "";
   const draw = onChange(redraw);
   frame.addEventListener("pointermove", ({ target }) => target.dataset.at && read(Number(target.dataset.at)));
   frame.addEventListener("keydown", pressed);
@@ -29,7 +30,9 @@ export function heat(path, signal) {
 
   async function load() {
     try {
-      draw((await get(path, { cells: CELLS }, signal)).cells);
+      const found = await get(path, { cells: CELLS }, signal);
+      sampled = found.sampled ? ` They are a sample of ${many(found.units, "unit")}; those in quarantine are all there.` : "";
+      draw(found.cells);
       place.replaceChildren(...(cells.length ? [] : [empty("No units are planned yet.")]));
     } catch (error) {
       if (signal.aborted) return;
@@ -47,7 +50,7 @@ export function heat(path, signal) {
     frame.setAttribute("aria-valuemin", 0);
     frame.setAttribute("aria-valuemax", cells.length - 1);
     const each = Math.round(cells.reduce((all, cell) => all + cell.total, 0) / cells.length);
-    sum.textContent = `${many(cells.length, "cell")} of about ${many(Math.max(1, each), "unit")} each, in the order of user IDs.`;
+    sum.textContent = `${many(cells.length, "cell")} of about ${many(Math.max(1, each), "unit")} each, in the order of user IDs.${sampled}`;
     said.textContent = frame.matches(":focus") ? words(cells[at]) : HINT;
     tell();
   }

@@ -4,7 +4,7 @@ import { strip } from "./alarms.js";
 import { Trouble } from "./asking.js";
 import { element, say } from "./element.js";
 import { listenToKeys, showKeys } from "./keys.js";
-import { clock, turnZone, zone } from "./moments.js";
+import { clock, turnZone, zone, zoneInShort } from "./moments.js";
 import { address, here } from "./routes.js";
 import { askIn, forget, leave, meet, session } from "./session.js";
 import { sign, troubled } from "./signs.js";
@@ -141,8 +141,9 @@ function turnShade() {
 }
 
 function zoned() {
-  say(at("zone"), zone());
-  at("zone").setAttribute("aria-label", `Times are in ${zone()}; change`);
+  say(at("zone"), zoneInShort());
+  at("zone").title = zone();
+  at("zone").setAttribute("aria-label", `${zoneInShort()}: times are in ${zone()}; change`);
 }
 
 addEventListener("hashchange", () => view());

@@ -19,7 +19,8 @@ import { NOTHING, count, many, pace, percent, plain, share, size, span } from ".
 
 export const title = "Migration";
 const REST = 2000; // milliseconds between two looks that a piece of news may cause
-const SLOW = 10_000; // for what costs the store more
+const SLOW = 5_000; // for what costs the store more
+const AFTER = 1500; // the centre keeps dear answers for a second
 const AT_WORK = 200; // consumers shown
 const ELSEWHERE = new Set(["limits", "release"]); // acts whose buttons stand beside what they change
 
@@ -36,6 +37,7 @@ export async function show(root, { id }, signal) {
   const parts = built(root, path, seen, signal, taken);
   const look = calmly(() => get(path, {}, signal).then(taken, ignored), REST, signal);
   const deeper = calmly(() => parts.slow.forEach((each) => each.load()), SLOW, signal);
+  const soon = () => setTimeout(() => signal.aborted || parts.slow.forEach((each) => each.load()), AFTER);
   listen("migration", (news) => {
     if (news.id !== seen.id) return;
     if (differs(news, seen, "phase") || differs(news, seen, "generation")) look(); // there is more to know than a row tells
@@ -52,8 +54,8 @@ export async function show(root, { id }, signal) {
     seen = merged(seen, news);
     parts.draw(seen);
     if (news.rate && !seen.over) parts.chart.add({ at: now(), ...news.rate });
-    if (moved) parts.past.load();
-    if (worked || moved) deeper();
+    if (moved) soon();
+    else if (worked) deeper();
   }
 
   function pressed(key) {
@@ -166,7 +168,7 @@ function figures(now) {
     figure("Bytes", size(bytes.so_far ?? bytes.total), `${size(bytes.moved)} moved`),
     figure("Rate", rate ? `${size(rate.bytes)}/s` : NOTHING, rate ? `${pace(rate.items)} items/s, ${pace(rate.units)} units/s` : ""),
     now.ended ? figure("Took", span(now.ended - now.started), "") : figure("Time left", now.eta === null || now.eta === undefined ? NOTHING : span(now.eta), outlook(now)),
-    figure("Not arrived", count(items.failed + units.quarantined), `${many(items.failed, "item")} failed, ${many(units.quarantined, "unit")} in quarantine`),
+    figure("Not arrived", count(Math.max(items.failed, units.quarantined)), `${many(items.failed, "item")} failed, ${many(units.quarantined, "unit")} in quarantine`),
   ];
 }
 

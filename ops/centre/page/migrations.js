@@ -19,7 +19,7 @@ const SLOW = 15_000; // and for the sums of all
 export async function show(root, { wanted }, signal) {
   const table = new Table({
     label: "Migrations", path: "/migrations", columns: COLUMNS, keyOf: (row) => row.id, signal,
-    none: "No migration is like that.", lead: (row) => (row.state === "stuck" ? "needs" : ""), loaded: summed,
+    none: "No migration is like that.", lead: (row) => (row.state === "stuck" ? "needs" : ""), loaded: summed, turned: (cursors) => remember(seeks.wanted(), cursors),
   });
   const seeks = filters(wanted, seek);
   root.append(heading(), seeks.form, table.root);
@@ -27,12 +27,16 @@ export async function show(root, { wanted }, signal) {
   listen("migrations", ({ rows }) => table.amend(rows) && again(), signal);
   listen("migrations", calmly(() => table.load(), SLOW, signal), signal);
   document.addEventListener("convoy:again", () => table.load(), { signal });
-  await table.seek(seeks.wanted());
+  await table.seek(seeks.wanted(), history.state?.cursors);
 
   function seek() {
     const now = seeks.wanted();
-    note({ ...now, order: now.order === NEWEST ? "" : now.order });
+    remember(now, [""]);
     table.seek(now);
+  }
+
+  function remember(now, cursors) {
+    note({ ...now, order: now.order === NEWEST ? "" : now.order }, { cursors });
   }
 
   function summed({ states }) {
@@ -52,7 +56,6 @@ function filters(wanted, seek) {
   const chips = element("div", { class: "chips", role: "group", "aria-label": "State" });
   let state = STATES.includes(wanted.state) ? wanted.state : "";
   const order = element("select", { id: "in-order" }, Object.entries(ORDERS).map(([value, words]) => element("option", { value }, words)));
-  counted({});
   order.value = wanted.order in ORDERS ? wanted.order : NEWEST;
   let timer = 0;
   text.addEventListener("input", () => {

@@ -36,6 +36,11 @@ export function zone() {
   return name === "UTC" ? "UTC (this machine)" : `${name}, ${off}`;
 }
 
+/** The same in short: "UTC+1" */
+export function zoneInShort() {
+  return utc ? "UTC" : zone().split(", ").at(-1);
+}
+
 /** Change between UTC and this machine's zone. */
 export function turnZone() {
   utc = !utc;

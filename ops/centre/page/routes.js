@@ -19,10 +19,11 @@ export function go(view, id, wanted) {
   location.hash = address(view, id, wanted);
 }
 
-/** Note what is wanted in the address, without a new entry in the history and without a new view. */
-export function note(wanted) {
+/** Note what is wanted in the address, without a new entry in the history and without a new view;
+    `kept` is found again in `history.state` when somebody comes back. */
+export function note(wanted, kept = null) {
   const { view, id } = here();
-  history.replaceState(null, "", address(view, id, wanted));
+  history.replaceState(kept, "", address(view, id, wanted));
 }
 
 function decoded(text) {

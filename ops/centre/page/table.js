@@ -11,8 +11,8 @@ import { NOTHING, count } from "./words.js";
  * `keyOf(row)` names a row; `none` is said when there are none.
  */
 export class Table {
-  constructor({ label, path, columns, keyOf, none, size = 50, signal, lead = null, loaded = null }) {
-    Object.assign(this, { label, path, columns, keyOf, none, size, signal, lead, loaded });
+  constructor({ label, path, columns, keyOf, none, size = 50, signal, lead = null, loaded = null, turned = null }) {
+    Object.assign(this, { label, path, columns, keyOf, none, size, signal, lead, loaded, turned });
     this.wanted = {};
     this.cursors = [""]; // of the pages up to the present one
     this.rows = new Map();
@@ -35,16 +35,17 @@ export class Table {
     this.grid.hidden = this.pager.hidden = true;
   }
 
-  /** Show the first page of what is wanted now. */
-  seek(wanted) {
+  /** Show what is wanted now: the first page, or the one to which `cursors` led. */
+  seek(wanted, cursors = [""]) {
     this.wanted = wanted;
-    this.cursors = [""];
+    this.cursors = cursors;
     return this.load();
   }
 
   async turn(by) {
     if (by < 0) this.cursors.pop();
     else this.cursors.push(this.next);
+    this.turned?.(this.cursors);
     await this.load();
     this.grid.scrollIntoView({ block: "nearest" });
     if (this.back.disabled || this.on.disabled) (by > 0 ? this.back : this.on).focus();

@@ -3,7 +3,7 @@
 
 import { Trouble, get } from "./asking.js";
 import { drawn, element, fill } from "./element.js";
-import { clock, stamp } from "./moments.js";
+import { clock, now, stamp } from "./moments.js";
 import { empty, troubled } from "./signs.js";
 import { pace, size } from "./words.js";
 
@@ -40,7 +40,7 @@ export function throughput(path, signal) {
     try {
       const { points, step } = await get(path, {}, signal);
       const begun = live[0]?.at ?? Infinity;
-      rows = [...told(points, step).filter((row) => row.at < begun), ...live];
+      rows = [...told(points, step).filter((row) => row.at < begun && row.at <= now()), ...live];
       usual = step;
       draw();
     } catch (error) {
@@ -68,7 +68,7 @@ export function throughput(path, signal) {
     table.hidden = false;
     const each = rows.map((row) => row[measure]);
     const mean = each.reduce((sum, value) => sum + value, 0) / each.length;
-    said.textContent = `Now ${words(each.at(-1))}; mean ${words(mean)}; most ${words(Math.max(...each))}, from ${clock(rows[0].at)} to ${clock(rows.at(-1).at)}.`;
+    said.textContent = `${now() - rows.at(-1).at > 2 * usual ? "Last" : "Now"} ${words(each.at(-1))}; mean ${words(mean)}; most ${words(Math.max(...each))}, from ${clock(rows[0].at)} to ${clock(rows.at(-1).at)}.`;
     const width = Math.max(frame.clientWidth, 240);
     fill(frame, plot(rows, measure, width, said.textContent, usual * GAP));
     if (table.open) list();

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
+from tempfile import TemporaryFile
+from typing import IO
 
 from common.errors import Permanent, Transient
 from common.model import Draft, Receipt, Unit
@@ -22,7 +26,7 @@ from consumer.users.stages import LAST, PROOF
 from consumer.users.verify import compare, verify
 from consumer.users.whole import move
 
-SHOWN = 500  # characters of a failed hook's output that go into the reason
+SHOWN = 500  # bytes of a failed hook's output that go into the reason
 
 
 def final(unit: Unit, reach: Reach) -> Receipt:
@@ -71,27 +75,37 @@ def run_hook(name: str, unit: Unit, reach: Reach) -> None:
         return
     words = [word.replace("{user}", unit.key) for word in command]
     env = os.environ | {"CONVOY_USER": unit.key, "CONVOY_MIGRATION": unit.migration}
-    try:
-        done = subprocess.Popen(
-            words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace",
-        )  # fmt: skip
-    except OSError as error:
-        raise Permanent(f"the hook {words[0]!r} cannot be started: {error}") from error
-    output = _await(done, reach)
-    if done.returncode:
-        raise Transient(f"the hook {words[0]!r} ended with {done.returncode}: {output[-SHOWN:]}")
+    with TemporaryFile() as said:  # no pipe: what a hook leaves running may hold on to it
+        try:
+            hook = subprocess.Popen(
+                words,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, which ends with it if it must
+            )
+        except OSError as error:
+            raise Permanent(f"the hook {words[0]!r} cannot be started: {error}") from error
+        if code := _await(hook, reach):
+            raise Transient(f"the hook {words[0]!r} ended with {code}: {_end(said)}")
 
 
-def _await(hook: subprocess.Popen[str], reach: Reach) -> str:
-    """Wait while the unit is ours; a hook whose unit was taken away is ended."""
+def _await(hook: subprocess.Popen[bytes], reach: Reach) -> int:
+    """Wait while the unit is ours; a hook whose unit was taken away is ended with all it began."""
     try:
         while True:
-            try:
-                return hook.communicate(timeout=1)[0]
-            except subprocess.TimeoutExpired:
-                reach.lease.still_mine()
+            with suppress(subprocess.TimeoutExpired):
+                return hook.wait(timeout=1)
+            reach.lease.still_mine()
     finally:
         if hook.poll() is None:
-            hook.kill()
+            os.killpg(hook.pid, signal.SIGKILL)  # not reaped yet: the group is still its own
             hook.wait()
+
+
+def _end(said: IO[bytes]) -> str:
+    """The last that a hook said."""
+    size = said.seek(0, os.SEEK_END)
+    said.seek(max(0, size - SHOWN))
+    return said.read().decode(errors="replace")

@@ -14,6 +14,7 @@ from common.errors import Changing, Corrupt, Missing, Permanent, Transient
 from common.model import Failure, Receipt, Unit
 from consumer.mover import SOURCE, TARGET, Reach
 from consumer.users.copying import Copier
+from consumer.users.passing import TROUBLE
 from consumer.users.places import Places, places
 from consumer.users.scan import cut, listed
 from consumer.users.stages import FIRST, Stage
@@ -55,21 +56,39 @@ def compare(user: str, reach: Reach, both: Places, items: Iterable[Item | Failur
 
 
 def _look(item: Item, reach: Reach, both: Places, tally: Tally) -> None:
+    try:
+        item, digest = _settled(item, reach, both)
+    except (Permanent, Transient) as error:
+        if item.type is not Type.DIRECTORY:
+            tally.seen(item)
+        _differs(item, error, both, tally)
+        return
     if item.type is not Type.DIRECTORY:
         tally.seen(item)
+        tally.done(item, digest, moved=False, mended=False, content=False)
+    reach.lease.show(items=1, bytes=item.size)
+
+
+def _differs(item: Item, error: Permanent | Transient, both: Places, tally: Tally) -> None:
+    """What is gone since is no difference, and what could not be read now is not known yet."""
+    passing = isinstance(error, Transient)
+    if (isinstance(error, Changing) or not passing) and both.source.look(item.path) is None:
+        tally.gone(item)
+    elif not passing:
+        tally.fail(item.path, error)
+    elif tally.retry(item.path, error) >= TROUBLE:
+        raise error
+
+
+def _settled(item: Item, reach: Reach, both: Places) -> tuple[Item, str]:
+    """The item as it was compared: if it changed since it was listed, as it is now."""
     try:
-        digest = _agree(item, reach, both)
-    except Changing as error:
-        tally.retry(item.path, error)
-    except (Permanent, Transient) as error:
-        if both.source.look(item.path) is None:
-            tally.gone(item)
-        else:
-            tally.fail(item.path, error)
-    else:
-        if item.type is not Type.DIRECTORY:
-            tally.done(item, digest, moved=False, mended=False, content=False)
-        reach.lease.show(items=1, bytes=item.size)
+        return item, _agree(item, reach, both)
+    except Changing:
+        fresh = both.source.look(item.path)
+        if fresh is None:
+            raise
+        return fresh, _agree(fresh, reach, both)
 
 
 def _agree(item: Item, reach: Reach, both: Places) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from common.queue.broker import Broker
 from ops.report import report
 from ops.watching import Watcher
 from tests.trees import differences, plant
+from tests.waiting import eventually
 from tests.world import World
 
 LAST = ("final-span", "final-range", "final-join", "final-close")
@@ -178,3 +181,86 @@ def test_a_hook_that_cannot_be_started_parks_the_user_with_its_name(world: World
     assert unit["state"] == "quarantined"
     assert "'/no/such/program' cannot be started" in unit["reason"]
     assert unit["attempts"] == 1  # trying again cannot help
+
+
+def test_a_user_whose_sides_differ_behind_a_careless_check_is_not_switched(world: World) -> None:
+    """The pass trusts the length, as it was told; the proof before the switch reads."""
+    plant(world.old / "ann")
+    damage = f"printf other > {world.new}/$1/nothing; printf right > {world.old}/$1/nothing"
+    migration = world.migrate("ann", check="size", **hooks(world, freeze=damage))
+    assert "nothing" in world.failures(migration)
+    assert lines(world) == ["freeze ann ann"]
+    [unit] = [doc for doc in world.ground.units.of(migration) if doc["job"] == "final"]
+    assert unit["state"] == "quarantined"
+
+
+def test_a_user_of_whom_something_fails_in_the_last_pass_is_not_switched(world: World) -> None:
+    plant(world.old / "ann")
+    late = f"echo late > {world.old}/$1/late; echo theirs, longer > {world.new}/$1/late"
+    migration = world.migrate("ann", **hooks(world, freeze=late))
+    assert "late" in world.failures(migration)
+    assert lines(world) == ["freeze ann ann"]
+
+
+def test_a_hook_whose_unit_is_taken_away_ends_with_all_that_it_started(world: World) -> None:
+    plant(world.old / "ann")
+    pids = world.root / "pids"
+    script = world.root / "hangs.sh"
+    script.write_text(
+        f"#!/bin/sh\nsleep 300 &\necho $! $$ > {pids}.new\nmv {pids}.new {pids}\nwait\n"
+    )
+    script.chmod(0o755)
+
+    def take_away() -> None:
+        eventually(pids.exists)
+        world.ground.turned.ticks += world.settings.lease.total_seconds()
+
+    taker = threading.Thread(target=take_away)
+    taker.start()
+    migration = world.migrate("ann", hook_freeze=str(script))
+    taker.join()
+    [unit] = [doc for doc in world.ground.units.of(migration) if doc["job"] == "final"]
+    assert (unit["state"], unit["attempts"]) == ("running", 1)  # the leader's to judge
+    running = [int(pid) for pid in pids.read_text().split()]
+    assert eventually(lambda: not any(map(alive, running)))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_hook_may_leave_something_running_behind_that_nobody_waits_for(world: World) -> None:
+    plant(world.old / "ann")
+    pid = world.root / "pid"
+    stays = f"sleep 300 & echo $! > {pid}"
+    try:
+        migration = world.migrate("ann", **hooks(world, freeze=stays))
+        assert world.states(migration) == {"done"}
+        assert lines(world) == ["freeze ann ann", "switch ann ann"]
+        assert alive(int(pid.read_text()))
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_of_a_hook_that_says_much_the_end_is_told(world: World) -> None:
+    plant(world.old / "ann")
+    much = (
+        "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; printf '\\377 why'; exit 3"
+    )
+    migration = world.migrate("ann", **hooks(world, freeze=much))
+    [unit] = [doc for doc in world.ground.units.of(migration) if doc["job"] == "final"]
+    assert "ended with 3: " in unit["reason"]
+    assert unit["reason"].endswith(" why")
+    assert "line 2999" in unit["reason"] and "line 1\n" not in unit["reason"]
+    assert len(unit["reason"]) < 700
+
+
+@pytest.mark.parametrize("only", ["freeze", "switch"])
+def test_either_hook_may_be_left_out(world: World, only: str) -> None:
+    plant(world.old / "ann")
+    migration = world.migrate("ann", **{f"hook_{only}": hooks(world)[f"hook_{only}"]})
+    assert world.states(migration) == {"done"}
+    assert lines(world) == [f"{only} ann ann"]

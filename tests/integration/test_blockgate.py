@@ -13,10 +13,11 @@ from common.endpoints.nbd.admission import mount
 from common.endpoints.nbd.client import Client
 from common.endpoints.nbd.export import File
 from common.endpoints.nbd.listener import Listener, bound
+from common.endpoints.nbd.passes import Pass, token
 from common.endpoints.nbd.serving import serve
 from common.endpoints.nbd.stream import Address, Bytes
 from common.errors import Conflict, ConvoyError, Corrupt, Denied, Refused, Stale, Transient
-from consumer.trans.disks.blockgate import Backing, BlockGate, Door, Pass, token
+from consumer.trans.disks.blockgate import Backing, BlockGate, Door
 from tests.waiting import eventually
 
 SECRET = "s3cret"

@@ -15,7 +15,7 @@ import pytest
 from common.endpoints.nbd.admission import Admission
 from common.lifecycle.disks import Change
 from consumer.trans.disks.exclusion import COPY, FLUSH, TARGET, Exclusion, Op
-from consumer.trans.disks.judge import Effect, Judge
+from consumer.trans.disks.judge import SETTLE, Effect, Judge
 from consumer.trans.disks.slices import HOT, Log, Slices
 from tests.props.disk_search import explore
 from tests.props.disk_wires import Rules, Scenario
@@ -177,7 +177,7 @@ class Unflushing(Careless):
 
     def answered(self, id: int, side: int, *, good: bool) -> list[Effect]:
         effects = super().answered(id, side, good=good)
-        if id == -1 and side != TARGET and self._due.get(id, 0):
+        if id == SETTLE and side != TARGET and self._due.get(id, 0):
             effects += super().answered(id, TARGET, good=True)
         return effects
 

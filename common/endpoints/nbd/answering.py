@@ -9,10 +9,11 @@ from __future__ import annotations
 import ssl
 import struct
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from common.endpoints.nbd import wire
 from common.endpoints.nbd.asking import Offer
-from common.endpoints.nbd.export import Export, Exports
+from common.endpoints.nbd.export import Choice, Exports
 from common.endpoints.nbd.stream import Stream
 from common.endpoints.nbd.wire import checked, malformed
 from common.errors import ConvoyError, Denied, Missing, Refused, Stale
@@ -22,33 +23,45 @@ ALLOCATION_ID = 1
 _NUMBER = struct.Struct(">I")
 
 
-@dataclass(slots=True)
-class Agreed:
+C = TypeVar("C", bound=Choice)
+
+
+@dataclass
+class Agreed(Generic[C]):
     """What a client and we have agreed upon; `export` once it has chosen."""
 
     zeroes: bool = True  # after EXPORT_NAME come 124 of them
     secure: bool = False
     structured: bool = False
     allocation: str | None = None  # the export for which base:allocation was asked
-    export: Export | None = None
+    export: C | None = None
 
 
-class Answering:
+class Answering(Generic[C]):
     """One client's negotiation."""
 
-    def __init__(self, stream: Stream, exports: Exports, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        exports: Exports[C],
+        tls: ssl.SSLContext | None,
+        *,
+        plain: bool = False,
+    ) -> None:
+        """`plain`: without structured replies, and so without extents."""
         self._stream, self._exports, self._tls = stream, exports, tls
-        self._agreed = Agreed()
+        self._agreed: Agreed[C] = Agreed()
         self._known = {
             wire.OPT_LIST: self._list,
-            wire.OPT_STRUCTURED: self._structured,
             wire.OPT_INFO: self._info,
             wire.OPT_GO: self._go,
-            wire.OPT_SET_META: self._set_meta,
-            wire.OPT_LIST_META: self._list_meta,
         }
+        if not plain:
+            self._known[wire.OPT_STRUCTURED] = self._structured
+            self._known[wire.OPT_SET_META] = self._set_meta
+            self._known[wire.OPT_LIST_META] = self._list_meta
 
-    def run(self) -> Agreed | None:
+    def run(self) -> Agreed[C] | None:
         """Answer until the client has chosen an export; None if it leaves."""
         flags = wire.FIXED_NEWSTYLE | wire.NO_ZEROES
         self._stream.write(wire.HELLO.pack(wire.GREETING, wire.OPTION, flags))
@@ -165,7 +178,7 @@ class Answering:
         self._chosen(export, name)
         return True
 
-    def _chosen(self, export: Export, name: str) -> None:
+    def _chosen(self, export: C, name: str) -> None:
         if self._agreed.allocation != name:  # it was asked for another one
             self._agreed.allocation = None
         self._agreed.export = export

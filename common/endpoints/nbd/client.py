@@ -7,6 +7,7 @@ length, or outside of the request ends the connection.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import struct
 from collections.abc import Iterator
@@ -54,6 +55,10 @@ class Client:
             stream.close()
             raise
         return cls(stream, offer._replace(structured=wordy, allocation=context))
+
+    def detach(self) -> socket.socket:
+        """The bare socket: requests are somebody else's business now."""
+        return self._stream.detach()
 
     def fileno(self) -> int:
         return self._stream.fileno()

@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from common.endpoints.nbd import wire
 from common.endpoints.nbd.asking import Offer
@@ -29,10 +29,19 @@ _PIECE = 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Export(Protocol):
-    """One connection's view of a disk. Called by one thread, within the bounds of `offer`."""
+class Choice(Protocol):
+    """What a client has chosen, and holds until it is closed."""
 
     offer: Offer
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Choice, covariant=True)
+
+
+class Export(Choice, Protocol):
+    """One connection's view of a disk. Called by one thread, within the bounds of `offer`."""
 
     def read(self, offset: int, length: int) -> Bytes: ...
     def write(self, offset: int, data: Bytes, *, fua: bool) -> None: ...
@@ -40,10 +49,9 @@ class Export(Protocol):
     def trim(self, offset: int, length: int, *, fua: bool) -> None: ...
     def flush(self) -> None: ...
     def extents(self, offset: int, length: int) -> Iterable[Extent]: ...
-    def close(self) -> None: ...
 
 
-class Exports(Protocol):
+class Exports(Protocol[C]):
     """What a server has. Errors of ours are told to the client."""
 
     def listed(self) -> Iterable[tuple[str, str]]:
@@ -52,7 +60,7 @@ class Exports(Protocol):
     def look(self, name: str) -> Offer:
         """What it is; Missing if there is none."""
 
-    def open(self, name: str) -> Export:
+    def open(self, name: str) -> C:
         """Log in to it. May take its time: the client's handshake is held meanwhile."""
 
 

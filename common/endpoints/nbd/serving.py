@@ -14,6 +14,7 @@ from ssl import SSLContext
 
 from common.endpoints.nbd import wire
 from common.endpoints.nbd.answering import ALLOCATION_ID, Agreed, Answering
+from common.endpoints.nbd.asking import Offer
 from common.endpoints.nbd.export import Export, Exports
 from common.endpoints.nbd.stream import FOREVER, Over, Stream
 from common.endpoints.nbd.wire import Command, Extent, malformed, number_of
@@ -30,7 +31,7 @@ _ALLOWED = {  # flags by the kind of request
 _WRITES = {wire.CMD_WRITE, wire.CMD_TRIM, wire.CMD_ZERO}
 
 
-def serve(stream: Stream, exports: Exports, tls: SSLContext | None = None) -> None:
+def serve(stream: Stream, exports: Exports[Export], tls: SSLContext | None = None) -> None:
     """Serve a client until it leaves, or breaks the protocol (then an error of ours)."""
     try:
         agreed = Answering(stream, exports, tls).run()
@@ -48,7 +49,7 @@ def serve(stream: Stream, exports: Exports, tls: SSLContext | None = None) -> No
 class Serving:
     """The requests of one connection."""
 
-    def __init__(self, stream: Stream, agreed: Agreed, export: Export) -> None:
+    def __init__(self, stream: Stream, agreed: Agreed[Export], export: Export) -> None:
         self._stream, self._agreed, self._export = stream, agreed, export
         self._does: dict[int, Callable[[Command], None]] = {
             wire.CMD_READ: self._read,
@@ -68,7 +69,7 @@ class Serving:
             if command.type == wire.CMD_DISC:
                 return
             data = self._payload(command)
-            number = self._wrong(command)
+            number = wrong(command, self._export.offer, extents=bool(self._agreed.allocation))
             if number:
                 self._fail(command, number)
                 continue
@@ -86,27 +87,6 @@ class Serving:
         if command.length > wire.PAYLOAD_MOST:
             raise malformed(f"a write of {command.length} bytes at once")
         return self._stream.read(command.length)
-
-    def _wrong(self, command: Command) -> int:
-        """The protocol's number for what is wrong with a request; 0 if nothing is."""
-        offer = self._export.offer
-        allowed = _ALLOWED.get(command.type)
-        if allowed is None or command.flags & ~allowed:
-            return errno.EINVAL
-        if command.type in _WRITES and offer.can(wire.READ_ONLY):
-            return errno.EPERM
-        if command.type == wire.CMD_FLUSH:
-            return errno.EINVAL if command.offset or command.length else 0
-        if command.type == wire.CMD_READ and command.length > wire.PAYLOAD_MOST:
-            return errno.EOVERFLOW
-        if command.type == wire.CMD_STATUS and self._agreed.allocation is None:
-            return errno.EINVAL
-        least = offer.blocks.least
-        if not command.length or command.offset % least or command.length % least:
-            return errno.EINVAL
-        if command.offset + command.length > offer.size:
-            return errno.ENOSPC if command.type in _WRITES else errno.EINVAL
-        return 0
 
     def _carry_out(self, command: Command, data: bytearray | None) -> None:
         if data is not None:
@@ -172,3 +152,24 @@ def merged(extents: Iterable[Extent], most: int) -> list[Extent]:
         else:
             found.append(extent)
     return found
+
+
+def wrong(command: Command, offer: Offer, *, extents: bool = False) -> int:
+    """The protocol's number for what is wrong with a request; 0 if nothing is."""
+    allowed = _ALLOWED.get(command.type)
+    if allowed is None or command.flags & ~allowed:
+        return errno.EINVAL
+    if command.type in _WRITES and offer.can(wire.READ_ONLY):
+        return errno.EPERM
+    if command.type == wire.CMD_FLUSH:
+        return errno.EINVAL if command.offset or command.length else 0
+    if command.type == wire.CMD_READ and command.length > wire.PAYLOAD_MOST:
+        return errno.EOVERFLOW
+    if command.type == wire.CMD_STATUS and not extents:
+        return errno.EINVAL
+    least = offer.blocks.least
+    if not command.length or command.offset % least or command.length % least:
+        return errno.EINVAL
+    if command.offset + command.length > offer.size:
+        return errno.ENOSPC if command.type in _WRITES else errno.EINVAL
+    return 0

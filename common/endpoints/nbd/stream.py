@@ -92,6 +92,12 @@ class Stream:
             raise self._broken(exc) from exc
         self._sock.settimeout(wait)
 
+    def detach(self) -> socket.socket:
+        """The bare socket, for a loop of somebody else's; TLS cannot be handed on."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            raise Refused(f"{self.what}: TLS is not possible here", hint="use a local socket")
+        return self._sock
+
     def end(self) -> None:
         """End it now, also for a thread that waits in it."""
         with suppress(OSError):

@@ -31,7 +31,7 @@ from consumer.trans.disks.exclusion import (
 from consumer.trans.disks.slices import DIRTY, Log, Slices
 
 OURS = -1  # the session of what no guest asked for
-SETTLE = -1  # the id of our own flush; there is one at a time
+SETTLE = 1 << 63  # the id of our own flush; there is one at a time
 
 
 class Send(NamedTuple):

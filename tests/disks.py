@@ -1,0 +1,126 @@
+"""Two storage sets with their gates, a catalogue, a proxy for the guest and a Trans, in threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.endpoints.nbd.export import File
+from common.endpoints.nbd.listener import Listener, bound
+from common.endpoints.nbd.serving import serve as serve_nbd
+from common.endpoints.nbd.stream import Address
+from common.store.access import Access
+from common.store.sqlite import SqliteStore
+from consumer.trans.disks.blockgate import Backing, BlockGate
+from consumer.trans.disks.gateproxy import GateProxy
+from consumer.trans.disks.trans import End, Post, serve
+
+MIB = 1 << 20
+DISK = "vol"
+
+
+@dataclass
+class Site:
+    """One disk, in the set `old`."""
+
+    home: Path
+    access: Access
+    size: int
+    ended: list[End] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def guest(self) -> Address:
+        """Where the guest's disk is."""
+        return Address("vol", path=str(self.home / "guest.sock"))
+
+    def copy(self, set: str) -> Path:
+        """The file of the disk's copy in a set; the one that was made last."""
+        return max((self.home / set).glob(f"{DISK}.*"), key=lambda p: int(p.suffix[1:]))
+
+    def post(self, **fields: object) -> Post:
+        return Post(str(self.home / "logs"), str(self.home / "trans.sock"), **fields)  # type: ignore[arg-type]
+
+    def make_target(self) -> None:
+        """What the set does when the catalogue asks it for space."""
+        task = self.access.task(DISK)
+        with open(self.home / task.target_set / task.target_lc, "wb") as file:
+            file.truncate(self.size)
+
+    def begin(self, **fields: object) -> threading.Thread:
+        """A task to the set `new`, and a Trans that carries it out."""
+        self.access.create(DISK, "new")
+        self.make_target()
+        return self.go_on(**fields)
+
+    def go_on(self, **fields: object) -> threading.Thread:
+        thread = threading.Thread(target=self._serve, args=(self.post(**fields),), daemon=True)
+        thread.start()
+        return thread
+
+    def _serve(self, post: Post) -> None:
+        try:
+            self.ended.append(serve(self.access, DISK, post, self.stop))
+        except BaseException as error:
+            self.errors.append(error)
+            raise
+
+
+@contextmanager
+def gate(home: Path, access: Access, set: str, kind: type[File] = File) -> Iterator[BlockGate]:
+    """A set of raw files behind its gate."""
+    folder = home / set
+
+    def find(lc: str) -> Backing:
+        path = str(folder / lc)
+        return Backing(lambda: kind(path, lc), lambda: File(path, lc, writable=False))
+
+    known = access.set(set)
+    made = BlockGate(str(folder / "state"), known.secret, find)
+    listener = Listener(bound(known.gate), lambda stream: serve_nbd(stream, made.at(stream)))
+    try:
+        yield made
+    finally:
+        listener.close()
+        made.close()
+
+
+@contextmanager
+def proxy(home: Path, access: Access) -> Iterator[GateProxy]:
+    made = GateProxy(access, DISK)
+    listener = Listener(bound(str(home / "guest.sock")), made.serve)
+    try:
+        yield made
+    finally:
+        made.close()
+        listener.close()
+
+
+@contextmanager
+def site(
+    home: Path, size: int = 16 * MIB, *, old: type[File] = File, new: type[File] = File
+) -> Iterator[Site]:
+    """Everything but the Trans; ended with the block."""
+    store = SqliteStore(str(home / "state.db"))
+    access = Access(store)
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        for name in ("old", "new"):
+            os.makedirs(home / name)
+            access.add_set(name, str(home / f"{name}.sock"))
+        disk = access.add_disk(DISK, "old", size)
+        with open(home / "old" / disk.lc, "wb") as file:
+            file.truncate(size)
+        for name, kind in (("old", old), ("new", new)):
+            stack.enter_context(gate(home, access, name, kind))
+        stack.enter_context(proxy(home, access))
+        made = Site(home, access, size)
+        try:
+            yield made
+        finally:
+            made.stop.set()

@@ -33,7 +33,7 @@ REPORTS_SINCE = (5, 8)  # the first kernel whose syncfs tells of failed writes
 LANES = 16  # fsyncs at once: what a journal can join into one commit
 PATIENCE = 3.0  # seconds that a syncfs of little may take before it is left for fsync
 LITTLE = 64 << 20  # bytes
-MANY = 16  # directories from which one syncfs is cheaper than an fsync each
+MANY = 4  # directories from which one syncfs is cheaper: each fsync flushes the disk
 
 
 T = TypeVar("T")
@@ -51,10 +51,7 @@ class Durability:
         if not self.together:
             _each(lambda name: _fsync(directory, name), names)
             return
-        begun = self._clock.tick()
-        kernel.syncfs(self._handle.fd)
-        if self._clock.tick() - begun > PATIENCE and size < LITTLE:
-            self.together = False  # somebody else's writes are waited for
+        self._sync(size)
 
     def cheaper_together(self, directories: int) -> bool:
         """Would one syncfs be cheaper than an fsync of each of so many directories?"""
@@ -62,7 +59,13 @@ class Durability:
 
     def everything(self) -> None:
         """All of the file system. OSError if a write to it failed."""
+        self._sync(0)
+
+    def _sync(self, size: int) -> None:
+        begun = self._clock.tick()
         kernel.syncfs(self._handle.fd)
+        if self._clock.tick() - begun > PATIENCE and size < LITTLE:
+            self.together = False  # somebody else's writes are waited for
 
     def directories(self, handles: Iterable[Handle]) -> None:
         """Names, modes and times in these directories."""

@@ -132,11 +132,12 @@ class Ground:
         for path, identity in touched.items():
             if self._standing(path, standing).id != identity:
                 raise _replaced(path)
-        self.durability.directories(above)
         if self.durability.cheaper_together(len(touched)):
             self.durability.everything()
             device = self.top().id[0]
+            above = [handle for handle in above if handle.id[0] != device]
             touched = {path: id for path, id in touched.items() if id[0] != device}
+        self.durability.directories(above)
         self.durability.directories(map(self.get, touched))
 
     def loosen(self, path: str) -> bool:

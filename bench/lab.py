@@ -6,13 +6,14 @@ it costs the other contestants nothing while they run.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import agreement, ours
-from bench.peers import Commands
+from bench import agreement, goals, ours
+from bench.peers import Commands, sync
 from bench.rounds import COMMAND, FLEET, Contestant
 from bench.sides import Folder, Prefix, Side, Store
 from bench.spending import Spent, run
@@ -57,11 +58,28 @@ class Lab:
         """Another tool that copies `source` to a fresh place."""
 
         def target(number: int) -> Side:
-            return place(f"target-{name.replace(' ', '-')}-{number}")
+            return place(f"target-{re.sub('[ ,]+', '-', name)}-{number}")
 
-        return self._copying(
-            name, source, target, lambda to, _: run(make(to), self.env), sample=sample
-        )
+        def act(to: Side, _: Path) -> Spent:
+            return run(make(to), self.env)
+
+        return self._copying(name, source, target, act, sample=sample)
+
+    def durable(
+        self, name: str, source: Side, make: Callable[[Folder], Commands], *, sample: int
+    ) -> Contestant:
+        """Another tool that copies `source` to a fresh folder, and the sync that makes it last:
+        we are not done before, so neither is it."""
+
+        def target(number: int) -> Side:
+            return self.folder(f"target-{re.sub('[ ,]+', '-', name)}-{number}")
+
+        def act(to: Side, _: Path) -> Spent:
+            assert isinstance(to, Folder)
+            copied, synced = run(make(to), self.env), run(sync(to.path))
+            return Spent(copied.seconds + synced.seconds, copied.cpu + synced.cpu)
+
+        return self._copying(goals.synced(name), source, target, act, sample=sample)
 
     def convoys(
         self, source: Side, place: Callable[[str], Side], *options: str, sample: int

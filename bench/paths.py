@@ -48,30 +48,41 @@ Race = tuple[Path, list[Contestant]]
 
 
 def small(lab: Lab, scale: Scale) -> Race:
-    """Many small files from disk to disk, ours durable and proven, the others neither."""
+    """Many small files from disk to disk; ours proven, and all of them durable. And cp -a alone,
+    which leaves that to chance."""
     source, size = lab.forest("small", scale.small)
     users = scale.small.names()
     contestants = [
         *lab.convoys(source, lab.folder, sample=SAMPLE),
-        *(
-            lab.peer(name, source, lab.folder, make, sample=SAMPLE)
-            for name, make in _local(source, users, goals.CHECKED, "--checksum").items()
+        *_durable(lab, source, users, goals.CHECKED, "--checksum", sample=SAMPLE),
+        lab.durable(
+            goals.BOUND,
+            source,
+            lambda to: peers.bound(source.path, to.path, users),
+            sample=SAMPLE,
+        ),
+        lab.durable(
+            goals.CP, source, lambda to: peers.copy(source.path, to.path, users), sample=SAMPLE
+        ),
+        lab.peer(
+            goals.CP,
+            source,
+            lab.folder,
+            lambda to: peers.copy(source.path, _folder(to).path, users),
+            sample=SAMPLE,
         ),
     ]
     return Path(goals.SMALL, scale.small.items, size), contestants
 
 
 def large(lab: Lab, scale: Scale) -> Race:
-    """A few large files from disk to disk."""
+    """A few large files from disk to disk, durable."""
     source, size = lab.forest("large", scale.large)
-    makes = _local(source, scale.large.names(), goals.RCLONE, "--multi-thread-streams", "0")
+    options = ("--multi-thread-streams", "0")
+    users = scale.large.names()
     contestants = [
         *lab.convoys(source, lab.folder, sample=SAMPLE_LARGE),
-        *(
-            lab.peer(name, source, lab.folder, make, sample=SAMPLE_LARGE)
-            for name, make in makes.items()
-            if name != goals.CP
-        ),
+        *_durable(lab, source, users, goals.RCLONE, *options, sample=SAMPLE_LARGE),
     ]
     return Path(goals.LARGE, scale.large.items, size), contestants
 
@@ -142,24 +153,22 @@ def big_up(lab: Lab, scale: Scale) -> Race:
 
 
 def big_down(lab: Lab, scale: Scale) -> Race:
-    """One large object from S3."""
+    """One large object from S3 onto the disk, durable."""
     folder, size = lab.forest("huge", scale.huge)
     source = _uploaded(lab, "source-huge", folder)
     parts = ["--concurrency", str(peers.PARTS), "--part-size", str(peers.PART)]
     options = ["--multi-thread-streams", str(peers.PARTS), "--multi-thread-cutoff", "64Mi"]
     contestants = [
         *lab.convoys(source, lab.folder, sample=1),
-        lab.peer(
+        lab.durable(
             goals.S5CMD,
             source,
-            lab.folder,
-            lambda to: peers.s5cmd_down(source, _folder(to).path, *parts),
+            lambda to: peers.s5cmd_down(source, to.path, *parts),
             sample=1,
         ),
-        lab.peer(
+        lab.durable(
             goals.RCLONE,
             source,
-            lab.folder,
             lambda to: peers.rclone("copy", source, to, *options, lanes=peers.STORE),
             sample=1,
         ),
@@ -196,14 +205,19 @@ def skip_store(lab: Lab, scale: Scale) -> Race:
     return Path(goals.SKIP_STORE, scale.store.items, size), [*convoys, rclone]
 
 
-def _local(
-    source: Folder, users: list[str], name: str, *options: str
-) -> Mapping[str, Callable[[object], peers.Commands]]:
-    return {
-        goals.CP: lambda to: peers.copy(source.path, _folder(to).path, users),
-        name: lambda to: peers.rclone("copy", source, _folder(to), *options, lanes=peers.LOCAL),
-        goals.RSYNC: lambda to: peers.rsync(source.path, _folder(to).path, users),
-    }
+def _durable(
+    lab: Lab, source: Folder, users: list[str], name: str, *options: str, sample: int
+) -> list[Contestant]:
+    def rclone(to: Folder) -> peers.Commands:
+        return peers.rclone("copy", source, to, *options, lanes=peers.LOCAL)
+
+    def rsync(to: Folder) -> peers.Commands:
+        return peers.rsync(source.path, to.path, users)
+
+    return [
+        lab.durable(name, source, rclone, sample=sample),
+        lab.durable(goals.RSYNC, source, rsync, sample=sample),
+    ]
 
 
 def _uploaded(lab: Lab, name: str, folder: Folder) -> Prefix:

@@ -36,6 +36,23 @@ def copy(source: Path, target: Path, users: Sequence[str]) -> Commands:
     return [[program("cp"), "-a", *(str(source / user) for user in users), str(target)]]
 
 
+def bound(source: Path, target: Path, users: Sequence[str], *, processes: int = 2) -> Commands:
+    """What C tools need for our work: cp -a, and md5sum of what was copied, while it is warm."""
+    os.makedirs(target)
+    script = (
+        'target=$1; shift; cp -a "$@" "$target" && find "$@" -type f -exec md5sum {} + >/dev/null'
+    )
+    shares = [
+        [str(source / user) for user in users[first::processes]] for first in range(processes)
+    ]
+    return [["sh", "-c", script, "bound", str(target), *share] for share in shares if share]
+
+
+def sync(target: Path) -> Commands:
+    """Everything of the file system onto the disk."""
+    return [[program("sync"), "-f", str(target)]]
+
+
 def rsync(source: Path, target: Path, users: Sequence[str], *, processes: int = 2) -> Commands:
     """Several rsync -a, the users dealt out among them."""
     os.makedirs(target)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import random
 import signal
 import threading
 from collections.abc import Iterator
@@ -41,13 +43,13 @@ def world(tmp_path: Path, broker: Broker) -> Iterator[World]:
     world.store.close()
 
 
-def crowd(user: Path, files: int = 90) -> None:
+def crowd(user: Path, files: int = 90, *, film: int = 17) -> None:
     """A user in many pieces, hard links and a huge file among them."""
     plant(user)
     for number in range(files):
         (user / f"f{number}").write_bytes(b"%d" % number * 50)
     os.link(user / "f1", user / "f1-again")
-    (user / "film").write_bytes(os.urandom(17 << 20))
+    (user / "film").write_bytes(os.urandom(film << 20))
 
 
 def hooks(world: World, freeze: str = "true") -> dict[str, object]:
@@ -264,3 +266,47 @@ def test_either_hook_may_be_left_out(world: World, only: str) -> None:
     migration = world.migrate("ann", **{f"hook_{only}": hooks(world)[f"hook_{only}"]})
     assert world.states(migration) == {"done"}
     assert lines(world) == [f"{only} ann ann"]
+
+
+PLACES = ("users.read", "users.staged", "users.settled", "users.intended", "users.publishing")
+PLACES += ("users.published", "users.ranged", "users.joining", "runner.claimed", "runner.moved")
+PLACES += ("runner.reporting", "runner.finished")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_however_often_its_consumers_are_killed_a_huge_user_is_switched_at_last_and_whole(
+    world: World, seed: int
+) -> None:
+    crowd(world.old / "ann", 50, film=9)
+    chance, kills = random.Random(seed), 0
+    world.settings = world.settings.model_copy(update={"attempts": 1000})
+    late = f"test -e {world.old}/$1/late || echo late > {world.old}/$1/late"
+    options = hooks(world, freeze=late)
+
+    def consumer(place: str) -> None:
+        failpoints.arm(place, "kill")
+        known = list(world.ground.migrations.all())
+        world.work(known[0]) if known else world.migrate("ann", **options)
+
+    for _ in range(30):
+        aim = (chance.choice(PLACES),)
+        child = multiprocessing.get_context("fork").Process(target=consumer, args=aim)
+        child.start()
+        child.join()
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL
+        kills += 1
+        for unit in list(world.ground.units.running()):
+            world.ground.units.lapse(unit, attempts=1000)
+    [migration] = world.ground.migrations.all()
+    world.work(migration)
+    assert kills > 2 and world.states(migration) == {"done"}
+    assert differences(world.old / "ann", world.new / "ann") == []
+    assert not list(world.new.rglob(".convoy*"))
+    switches = [at for at, line in enumerate(lines(world)) if line.startswith("switch")]
+    assert switches and lines(world)[switches[0] :] == ["switch ann ann"] * len(switches)
+    over = world.ground.migrations.advance(migration, Event.MOVED, by="test")
+    found = report(world.desk(), over)
+    assert found["complete"] is True
+    assert found["items"]["moved"] == found["items"]["total"]

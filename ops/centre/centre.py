@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ from ops.desk import Desk
 from ops.exporter.look import Observer
 
 TRIES_OF_ONE, TRIES_FROM_ONE, WHILE = 10, 30, timedelta(minutes=5)
-STREAMS = 300  # listeners at once
+STREAMS, STREAMS_OF_ONE = 300, 30  # listeners at once
 GLANCE = 0.5  # seconds between two looks whether alarms are to be looked at
 HEALTH = 1.0  # seconds that an answer about the store's health is good for
 log = structlog.get_logger(__name__)
@@ -43,7 +44,8 @@ class Centre:
     def __init__(
         self, settings: Settings, *, tls: bool = False, clock: Clock | None = None
     ) -> None:
-        self.settings, self.tls, self.listeners = settings, tls, 0
+        self.settings, self.tls = settings, tls
+        self.listeners: Counter[str] = Counter()  # by user; touched by the event loop only
         self.clock = clock = clock or Clock()
         self.users = Users(users_file(settings))
         self.sessions = Sessions(clock, idle=settings.centre_idle, absolute=settings.centre_session)
@@ -53,7 +55,7 @@ class Centre:
         self.survey = Survey(settings, self.news, clock)
         self.kept = Kept(clock)
         self.alarms = Standings(settings, clock, self.news)
-        self._health: tuple[float, str] = (-HEALTH, "")
+        self._health: tuple[float, str] = (-HEALTH, "unknown")
         self._asking = threading.Lock()
 
     async def denied(self, caller: Caller, method: str, path: str) -> None:
@@ -89,13 +91,16 @@ class Centre:
         return known and user is not None and user.stamp == who.user.stamp
 
     def health(self) -> str:
-        """Whether the store answers; asked at most once a second, by one at a time."""
-        with self._asking:
-            at, said = self._health
-            if self.clock.tick() - at >= HEALTH:
-                said = self._asked()
-                self._health = (self.clock.tick(), said)
+        """Whether the store answers; asked at most once a second. Only one waits for it, the others
+        are told what was known last."""
+        at, said = self._health
+        if self.clock.tick() - at < HEALTH or not self._asking.acquire(blocking=False):
             return said
+        try:
+            self._health = (self.clock.tick(), self._asked())
+        finally:
+            self._asking.release()
+        return self._health[1]
 
     def _asked(self) -> str:
         try:

@@ -9,15 +9,17 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from common.errors import ConvoyError
 from common.store import audit
 from ops.centre import centre as centres
 from ops.centre.answers import Answer, Json
 from ops.centre.asked import ERRORS, LogIn
 from ops.centre.centre import Centre
-from ops.centre.gate import COOKIE, SECURE_COOKIE
+from ops.centre.gate import COOKIE, SECURE_COOKIE, nobody
 from ops.centre.users import User
 
 AT_ONCE = 2  # passwords that are looked at, each of which takes 32 MiB
+PATIENCE = 2.0  # seconds
 _TURN = threading.BoundedSemaphore(AT_ONCE)
 public = APIRouter()
 router = APIRouter(prefix="/api/v1", tags=["session"], responses=ERRORS)
@@ -87,18 +89,26 @@ def _let_in(ours: Centre, given: LogIn, address: str) -> User:
         if wait := attempts.take(key):
             what = "too many log-ins failed"
             raise Answer(429, "too_often", what, advice="wait a while", wait=wait)
-    with _TURN:
-        user = (
-            ours.users.by_token(given.token)
-            if given.token
-            else ours.users.by_password(given.user, given.password)
-        )
+    try:
+        user = ours.users.by_token(given.token) if given.token else _known(ours, given)
+    except ConvoyError as error:
+        raise nobody(error) from None
     if user is None:
         ours.note("log in", audit.DENIED, name, to=address)
         raise Answer(401, "unauthenticated", "user, password or token are not right")
     for attempts, key in tried:
         attempts.forgive(key)
     return user
+
+
+def _known(ours: Centre, given: LogIn) -> User | None:
+    """Looked at by few at once, and not waited for long: others want their answers, too."""
+    if not _TURN.acquire(timeout=PATIENCE):
+        raise Answer(429, "busy", "many log in at this moment", advice="try again", wait=5)
+    try:
+        return ours.users.by_password(given.user, given.password)
+    finally:
+        _TURN.release()
 
 
 def _same_origin(request: Request) -> None:

@@ -12,11 +12,12 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.errors import ConvoyError
-from ops.centre.answers import Answer, answer
+from ops.centre.answers import Answer
 from ops.centre.sessions import Session, Sessions
 from ops.centre.users import Role, User, Users
 
@@ -28,6 +29,9 @@ CSRF = "x-csrf-token"
 ABSENT = "x-convoy-absent"  # the page asks by itself, and nobody sits before it
 COOKIE, SECURE_COOKIE = "convoy_session", "__Host-convoy_session"
 _APPROVAL = re.compile(r"/api/v1/migrations/[^/]*/(approve|advance)")
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ class Gate:
             await self._admit(scope)
         except Answer as refused:
             await refused.response()(scope, receive, send)
-        except ConvoyError as error:
-            await answer(error).response()(scope, receive, send)
+        except ConvoyError as error:  # the file of users
+            await nobody(error).response()(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -114,6 +118,13 @@ class Gate:
             self._sessions.close(secret)
             return None
         return Caller(user, secret, session)
+
+
+def nobody(error: ConvoyError) -> Answer:
+    """Users that cannot be read let nobody in. Where they lie is not for strangers."""
+    log.error("centre.users", why=str(error), hint=error.hint)
+    what = "it cannot be read who may come in"
+    return Answer(503, "away", what, advice="see the log of the centre", wait=5)
 
 
 def _unforged(request: Request, session: Session) -> None:

@@ -6,6 +6,7 @@ sample, or cut off with a word that there is more. What is dear is kept for a wh
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,29 +39,40 @@ _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|/[^\s:,;]+|\b[0-9a-f]{8,}\b|\d+")
 
 
 @dataclass(slots=True)
+class Keeping:
+    """One dear answer, and until when it is good."""
+
+    until: float = -math.inf
+    value: Any = None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
 class Kept:
-    """Dear answers, kept for as long as their cost says; the oldest go first."""
+    """Dear answers, kept for as long as their cost says; of too many, the longest unasked go."""
 
     clock: Clock
     most: int = 200
     least: float = 1.0  # seconds
     share: int = 9
-    _kept: dict[Any, tuple[float, Any]] = field(default_factory=dict)
+    _kept: dict[Any, Keeping] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, key: Any, make: Callable[[], T]) -> T:
-        """What `make` says, or said a while ago. One at a time: viewers share what it costs."""
+        """What `make` says, or said a while ago. Those who ask the same wait for the one of them
+        who makes it; nobody waits for another answer."""
         with self._turn:
-            until, value = self._kept.get(key, (0.0, None))
+            keeping = self._kept.pop(key, None) or Keeping()
+            self._kept[key] = keeping  # the youngest now
+            while len(self._kept) > self.most:
+                del self._kept[next(iter(self._kept))]
+        with keeping.turn:
             began = self.clock.tick()
-            if value is None or began >= until:
-                value = make()
+            if began >= keeping.until:
+                keeping.value = make()
                 spent = self.clock.tick() - began
-                self._kept.pop(key, None)
-                self._kept[key] = (began + spent + max(self.least, spent * self.share), value)
-                while len(self._kept) > self.most:
-                    del self._kept[next(iter(self._kept))]
-            found: T = value
+                keeping.until = began + spent + max(self.least, spent * self.share)
+            found: T = keeping.value
             return found
 
 

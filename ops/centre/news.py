@@ -17,6 +17,7 @@ from typing import Any
 from ops.centre.answers import encoded
 
 MOST = 2_000  # news kept
+WEIGHT = 8 << 20  # bytes of them together
 ROWS = 200  # in one of them
 RESET = "reset"
 MIGRATIONS, MIGRATION = "migrations", "migration"
@@ -37,8 +38,8 @@ class News:
 
     def __init__(self) -> None:
         self.run = secrets.token_hex(4)
-        self._items: deque[Item] = deque(maxlen=MOST)
-        self._last = 0
+        self._items: deque[Item] = deque()
+        self._last = self._weight = 0
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bell = asyncio.Event()
@@ -56,6 +57,9 @@ class News:
             with self._lock:
                 self._last += 1
                 self._items.append(Item(self._last, event, some, data))
+                self._weight += len(data)
+                while len(self._items) > MOST or self._weight > WEIGHT:
+                    self._weight -= len(self._items.popleft().data)
         if rows:
             self.ring()
 

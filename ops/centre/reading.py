@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from ops.centre import centre as centres
 from ops.centre import crew, looks, rows
 from ops.centre.answers import Answer, Json
 from ops.centre.asked import ERRORS, Cursor, Id, Limit, OfState, Page, Word
-from ops.centre.centre import STREAMS, Centre
+from ops.centre.centre import STREAMS, STREAMS_OF_ONE, Centre
 from ops.centre.gate import Caller
 from ops.centre.news import stream
 
@@ -150,7 +151,8 @@ def audit(request: Request, to: Word = "", limit: Limit = 100, after: Cursor = "
 async def events(request: Request, migration: Word = "", last: Word = "") -> Response:
     """What changes, as it changes (server-sent events). `Last-Event-ID` resumes."""
     ours, who = centres.of(request), centres.caller(request)
-    if ours.listeners >= STREAMS:
+    listeners = ours.listeners
+    if listeners.total() >= STREAMS or listeners[who.user.name] >= STREAMS_OF_ONE:
         raise Answer(429, "too_many", "too many listen already", advice="close others", wait=30)
     last = request.headers.get("last-event-id", "") or last
     return StreamingResponse(
@@ -163,7 +165,7 @@ async def events(request: Request, migration: Word = "", last: Word = "") -> Res
 async def _listening(
     ours: Centre, who: Caller, *, last: str, migration: str
 ) -> AsyncIterator[bytes]:
-    ours.listeners += 1
+    ours.listeners[who.user.name] += 1
     ours.survey.watch(1)
     try:
         async for piece in stream(
@@ -176,7 +178,8 @@ async def _listening(
         ):
             yield piece
     finally:
-        ours.listeners -= 1
+        ours.listeners[who.user.name] -= 1
+        ours.listeners += Counter()  # forgets who is at none
         ours.survey.watch(-1)
 
 

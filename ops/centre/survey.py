@@ -33,6 +33,8 @@ WHOLE = 60.0  # seconds between two readings of all records
 SLACK = 60.0  # clocks of two machines may differ by so much
 COUNTING = 0.2  # seconds of each look that go to counting units
 SHARE = 9  # of a migration's time goes to other things for each one that counting its units takes
+REST = 5.0  # at most, after a look that took long
+QUICK = 20_000  # units that are counted while somebody waits
 PATIENCE = 15.0  # an answer waits so long for the first look
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class Survey:
         self.consumers: list[Row] = []
         self._store: Store | None = None
         self._tracked: dict[str, Tracked] = {}
+        self._wished: set[str] = set()
         self._orders: dict[str, tuple[int, list[Row]]] = {}
         self._signs = Stillness(clock)
         self._first_sign: float | None = None
@@ -106,13 +109,20 @@ class Survey:
         with self._turn:
             self._asked = self.clock.tick()
             self._turn.notify_all()
+            if self.clock.tick() - self._at < PATIENCE:
+                self._clear()  # a store that is away is not waited for by everybody
             while self.clock.tick() - self._at > FRESH + EVERY and not self._over:
                 if self.clock.tick() >= until:
                     raise Transient("the store has not answered yet", hint="try again in a while")
                 self._turn.wait(0.5)
-        if self.trouble is not None:
-            raise self.trouble
+        self._clear()
         return self
+
+    def _clear(self) -> None:
+        """Raise what kept the last look from being taken; the same error is never raised twice,
+        or it would grow each time."""
+        if (trouble := self.trouble) is not None:
+            raise Transient(str(trouble), hint=trouble.hint)
 
     def ordered(self, order: str) -> list[Row]:
         """All rows in an order, sorted once for everybody."""
@@ -137,9 +147,12 @@ class Survey:
         found = []
         for each in some:
             tracked = self._tracked.get(each["id"])
-            if tracked and _uncounted(tracked) and self.clock.tick() < until:
-                here = here or self.desk()
-                self._count(tracked, here)
+            if tracked and _uncounted(tracked):
+                if tracked.brief.planned <= QUICK and self.clock.tick() < until:
+                    here = here or self.desk()
+                    self._count(tracked, here)
+                else:
+                    self._wished.add(tracked.brief.id)  # the next look counts it
             found.append(tracked.row if tracked else each)
         return found
 
@@ -153,11 +166,11 @@ class Survey:
             began = self.clock.tick()
             self._look()
             with self._turn:
-                self._at = began
+                self._at = began if self.trouble is None else self.clock.tick()
                 self.version += 1
                 self._turn.notify_all()
                 spent = self.clock.tick() - began
-                self._turn.wait_for(lambda: self._over, max(EVERY - spent, spent))
+                self._turn.wait_for(lambda: self._over, max(EVERY - spent, min(spent, REST)))
 
     def wanted(self) -> bool:
         """Does somebody look, or did a moment ago?"""
@@ -239,8 +252,12 @@ class Survey:
         """Count units of those whose turn it is, the longest uncounted first."""
         now = self.clock.tick()
         until = now + COUNTING
+        wished = {id for id in list(self._wished) if id in self._tracked}
+        self._wished.clear()
         active = [
-            t for t in self._tracked.values() if not t.brief.over or (t.due == 0.0 and t.counted)
+            t
+            for t in self._tracked.values()
+            if not t.brief.over or (t.due == 0.0 and t.counted) or t.brief.id in wished
         ]
         changed = set()
         for tracked in sorted((t for t in active if t.due <= now), key=lambda t: t.due):

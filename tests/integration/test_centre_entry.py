@@ -238,10 +238,13 @@ def test_a_file_of_users_that_others_may_read_lets_nobody_in(
     try:
         reply = sessions["vera"].get("/migrations")
         assert (reply.status, reply.code) == (503, "away")
-        assert "chmod 600" in reply.json["error"]["advice"]
+        assert str(serving.home) not in str(reply.json)  # that is in the log
+        stranger = Guest(serving.url).post("/session", {"user": "vera", "password": PASSWORD})
+        assert (stranger.status, stranger.code) == (503, "away")
     finally:
         path.chmod(0o600)
     assert sessions["vera"].get("/migrations").status == 200
+    assert "chmod 600" in (serving.home / "centre.log").read_text()
 
 
 def test_too_many_wrong_passwords_close_the_door_for_a_while(serving: Serving) -> None:

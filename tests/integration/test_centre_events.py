@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 
 from common.store.connect import connect
 from ops.centre import news as told
+from ops.centre.centre import STREAMS_OF_ONE
 from ops.centre.news import News, stream
 from tests.factories import Ground
 from tests.guest import Guest
 from tests.scenery import ground_of, moving
 from tests.servers.centre import PASSWORD, Serving, centre
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("centre")
 
@@ -204,3 +207,26 @@ def test_text_cannot_break_out_of_its_message() -> None:
     news.tell("migrations", [{"id": "x\n\nevent: reset\ndata: {}\r\u2028"}])
     [item] = news.since(0) or []
     assert b"\n" not in item.data and b"\r" not in item.data
+
+
+def test_news_that_are_too_heavy_are_forgotten_before_they_are_too_many() -> None:
+    news = News()
+    for number in range(40):
+        news.tell("migrations", [{"id": str(number), "x": "x" * (told.WEIGHT // 10)}])
+    kept = news.since(news.last - 5) or []
+    assert len(kept) == 5
+    assert news.since(news.last - 11) is None
+
+
+def test_nobody_listens_more_often_than_a_few_times(ann: Guest) -> None:
+    with ExitStack() as stack:
+        for _ in range(STREAMS_OF_ONE):
+            stack.enter_context(ann.listening())
+        reply = ann.get("/events")
+        assert (reply.status, reply.code) == (429, "too_many")
+
+    def again() -> bool:
+        with ann.listening() as ear:  # asserts that it is let in
+            return ear.answer.status == 200
+
+    assert eventually(again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +17,7 @@ from common.lifecycle.units import State
 from common.model import Counts, Draft, Kind, Receipt
 from common.settings import Settings
 from ops.centre import looks
+from ops.centre import survey as surveys
 from ops.centre.news import News
 from ops.centre.survey import Survey
 from ops.desk import Desk, desk
@@ -413,6 +415,45 @@ def test_what_is_dear_is_kept_and_of_too_much_the_oldest_is_forgotten() -> None:
         kept.of(name, lambda name=name: make(name, 0.0))  # type: ignore[misc]
     kept.of("dear", lambda: make("dear", 2.0))
     assert made == ["dear", "dear", "a", "b", "c", "dear"]
+
+
+def test_nobody_waits_for_the_dear_answer_of_another() -> None:
+    kept, begun, go = looks.Kept(Clock()), threading.Event(), threading.Event()
+
+    def dear() -> str:
+        begun.set()
+        assert go.wait(30)
+        return "dear"
+
+    slow = threading.Thread(target=lambda: kept.of("dear", dear))
+    slow.start()
+    assert begun.wait(30)
+    assert kept.of("cheap", lambda: "cheap") == "cheap"
+    go.set()
+    slow.join(30)
+    assert kept.of("dear", dear) == "dear"
+
+
+def test_a_huge_migration_is_counted_by_the_look_and_not_while_somebody_waits(
+    here: Desk, ours: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = Ground(here.store, Turned(now=time.time()))
+    migration = done(ground, "over")
+    monkeypatch.setattr(surveys, "QUICK", -1)
+    survey = Survey(ours, News(), here.clock)
+    survey.start()
+    try:
+        [row] = survey.fresh().counted(survey.ordered("name"))
+        assert row["units"] is None
+        survey.watch(1)
+
+        def counted_now() -> bool:
+            found = survey.row(migration.id)
+            return bool(found and found["units"] and found["units"]["done"] == 6)
+
+        assert eventually(counted_now)
+    finally:
+        survey.stop()
 
 
 def test_a_migration_that_ended_is_counted_once_more_and_then_left_alone(

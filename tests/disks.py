@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,8 +19,10 @@ from common.store.sqlite import SqliteStore
 from consumer.trans.disks.blockgate import Backing, BlockGate
 from consumer.trans.disks.gateproxy import GateProxy
 from consumer.trans.disks.trans import End, Post, serve
+from ops.processes import Child, spawn
 
 MIB = 1 << 20
+ROOT = Path(__file__).parents[1]
 DISK = "vol"
 
 
@@ -57,6 +60,14 @@ class Site:
         self.access.create(DISK, "new")
         self.make_target()
         return self.go_on(**fields)
+
+    def process(self, name: str, failpoints: str = "", *, iodepth: int = 2) -> Child:
+        """A Trans in a process of its own, to be killed."""
+        argv = [sys.executable, "-m", "consumer.trans.disks", "--disk", DISK]
+        argv += ["--socket", str(self.home / f"{name}.sock"), "--iodepth", str(iodepth)]
+        env = {**os.environ, "CONVOY_STATE_URL": f"sqlite://{self.home}/state.db"}
+        env |= {"CONVOY_HOME": str(self.home), "CONVOY_FAILPOINTS": failpoints}
+        return spawn(name, argv, env=env, log=self.home / "trans.log", cwd=ROOT)
 
     def go_on(self, **fields: object) -> threading.Thread:
         thread = threading.Thread(target=self._serve, args=(self.post(**fields),), daemon=True)

@@ -20,9 +20,12 @@ PATIENCE = timedelta(seconds=20)
 class Guest:
     """Runs in a thread until it is told to stop; then `wrong` says what was not as it must be."""
 
-    def __init__(self, where: Address, blocks: int, seed: int, *, depth: int = 4) -> None:
+    def __init__(
+        self, where: Address, blocks: int, seed: int, *, depth: int = 4, resends: bool = True
+    ) -> None:
         self._where, self._blocks, self._random = where, blocks, random.Random(seed)
-        self._depth = depth
+        self._depth, self._resends = depth, resends
+        self.unsure: dict[int, set[int]] = {}  # writes that were not answered, nor asked again
         self.holds: dict[int, int] = {}  # block: the number of its last acknowledged write
         self.wrong: list[str] = []
         self.writes = self.reads = self.returns = 0
@@ -45,6 +48,17 @@ class Guest:
         """What must be in a block."""
         return content(block, self.holds.get(block, 0))
 
+    def mistakes(self, data: bytes) -> list[str]:
+        """Every block of a disk's file that is not what it must be."""
+        found = []
+        for block in range(self._blocks):
+            held = data[block * BLOCK : (block + 1) * BLOCK]
+            may = self.unsure.get(block, {self.holds.get(block, 0)})
+            if held not in [content(block, number) for number in may]:
+                number = int.from_bytes(held[8:16], "big")
+                found.append(f"block {block} holds {number}, not one of {may}")
+        return found
+
     def _run(self) -> None:
         try:
             self._live()
@@ -64,6 +78,8 @@ class Guest:
                 except Transient:
                     client.close()
                     self.returns += 1
+                    if not self._resends:
+                        self._forget(todo)
                     client = self._come()
             self.longest = max(self.longest, time.monotonic() - began)
         client.flush()
@@ -105,14 +121,25 @@ class Guest:
                 self.wrong.append(f"error {reply.error} at block {block}")
             elif number:
                 self.holds[block] = number
+                self.unsure.pop(block, None)
                 self.writes += 1
             else:
                 self.reads += 1
                 self._compare(block, bytes(into))
 
+    def _forget(self, todo: dict[int, int]) -> None:
+        """As one that was reset: what was not answered was written, or was not."""
+        for block, number in todo.items():
+            if number:
+                self.unsure.setdefault(block, {self.holds.get(block, 0)}).add(number)
+        todo.clear()
+
     def _compare(self, block: int, found: bytes) -> None:
+        number = int.from_bytes(found[8:16], "big")
+        if number in self.unsure.get(block, ()):  # from now on it is that one
+            self.holds[block] = number
+            del self.unsure[block]
         if found != self.image(block):
-            number = int.from_bytes(found[8:16], "big")
             expected = self.holds.get(block, 0)
             self.wrong.append(f"block {block} holds write {number} instead of {expected}")
 

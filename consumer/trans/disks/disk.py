@@ -264,7 +264,6 @@ class Disk:
         for side, line in self.lines.items():
             if side & sides:
                 line.send(command, payload)
-                failpoint("trans.sent")
 
     def _translated(self, op: Op) -> tuple[Command, Data | None]:
         """The request as the sides get it: under our id, and TRIM as zeros: what is undefined

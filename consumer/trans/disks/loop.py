@@ -17,6 +17,7 @@ from collections.abc import Callable
 import structlog
 
 from common.errors import ConvoyError
+from common.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 BUFFER = 1 << 20
@@ -81,6 +82,7 @@ class Loop:
         self.each()
         while self._full:
             self._full.pop().flush()
+            failpoint("trans.sent")
 
     def _wait(self) -> float:
         if not self._ticks:

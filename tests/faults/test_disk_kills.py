@@ -1,0 +1,66 @@
+"""A Trans is killed at every named place: the guest loses nothing, and the next one finishes."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from common.lifecycle.disks import Status
+from ops.processes import Child
+from tests.disks import DISK, MIB, Site, site
+from tests.guests import BLOCK, Guest
+from tests.waiting import eventually
+
+SIZE = 24 * MIB
+CASES = [  # where it dies, and whether the guest asks again for what was not answered
+    ("trans.sending=kill:40", False),
+    ("trans.sent=kill:60", False),
+    ("trans.copied=kill:12", True),
+    ("trans.fenced=kill", False),
+    ("trans.switched=kill", True),
+]
+
+
+def gone(child: Child) -> bool:
+    return not child.alive
+
+
+def finish(place: Site, within: float = 60) -> int:
+    """Begin Trans after Trans until one has ended by itself; how many there were."""
+    for number in range(1, 10):
+        child = place.process(f"t{number}")
+        try:
+            eventually(partial(gone, child), within)
+        finally:
+            child.stop(timedelta(seconds=1))
+        if child.code == 0 or place.access.disk(DISK).set == "new":
+            return number
+    raise AssertionError(child.said())
+
+
+@pytest.mark.parametrize(("place", "resends"), CASES)
+def test_whatever_a_trans_was_doing_when_it_died_nothing_is_lost(
+    tmp_path: Path, place: str, resends: bool
+) -> None:
+    with site(tmp_path, SIZE) as here:
+        guest = Guest(here.guest, SIZE // BLOCK, 7, resends=resends).start()
+        eventually(lambda: guest.writes > 50)
+        here.access.create(DISK, "new")
+        here.make_target()
+        doomed = here.process("doomed", place)
+        eventually(lambda: not doomed.alive, 60)
+        assert doomed.code == -signal.SIGKILL, doomed.said()
+        doomed.stop(timedelta(seconds=1))
+        if here.access.disk(DISK).set == "old":
+            finish(here)
+        task = here.access.settle(DISK)
+        assert task.status is Status.MIGRATED
+        until = guest.writes + 50
+        eventually(lambda: guest.writes > until or guest.wrong)
+        guest.stop()
+        assert guest.wrong == []
+        assert guest.mistakes(here.copy("new").read_bytes()) == []

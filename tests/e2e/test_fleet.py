@@ -18,10 +18,15 @@ from typing import Any
 
 import pytest
 
+from ops.centre.users import FILE, Role, Users
 from ops.fleet.bundle import build
+from ops.host import environment
 from ops.processes import Child, spawn
 from tests.fleet import Fleet, fleet
+from tests.guest import Guest
 from tests.servers import roll
+from tests.servers.centre import PASSWORD
+from tests.servers.ports import free_port, listening
 from tests.servers.sshd import Done, Hosts, hosts, of
 from tests.trees import differences
 from tests.waiting import eventually
@@ -297,3 +302,19 @@ def test_what_cannot_be_meant_is_refused_before_any_host_is_asked(
     done = site.fab(*words)
     assert done.code in (2, 3)
     assert said in done.err
+
+
+def test_a_host_serves_the_control_centre_when_it_is_told_to(site: Site) -> None:
+    host = site.hosts.names[0]
+    home, at, port = site.hosts.home(host), site.hosts.at(host), free_port()
+    listen = f"CONVOY_CENTRE_LISTEN=127.0.0.1:{port}\n"
+    environment.write(home, (home / environment.FILE).read_text() + listen)
+    Users(home / FILE).add("ann", Role.OPERATOR, password=PASSWORD)
+    assert alive(site.rows("-H", at, "start", "--role", "centre")) == [f"s01@{host}"]
+    guest = Guest(f"http://127.0.0.1:{port}")
+    eventually(lambda: listening(port), within=60)
+    assert guest.log_in("ann", PASSWORD).status == 204
+    assert guest.get("/hosts").status == 200
+    assert guest.ask("GET", "/").status == 200  # the page came with the wheel
+    assert alive(site.rows("-H", at, "stop", "--role", "centre", "--wait", "30s")) == []
+    assert not listening(port)

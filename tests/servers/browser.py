@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build/screenshots"  # kept for people to look at; git ignores build/
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FITS = """
+[document.documentElement, ...document.querySelectorAll(".card, .listing, dialog, form")]
+    .every(each => each.scrollWidth <= each.clientWidth)
+"""
 PATIENCE = 20_000  # milliseconds for anything that a page does; it takes a fraction
 DESK, PHONE = (1280, 860), (390, 844)
 
@@ -86,9 +90,8 @@ class Visit:
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
 
     def fits(self) -> bool:
-        """Does nothing reach beyond the sides of the window?"""
-        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        return bool(self.page.evaluate(wide) <= 0)
+        """Does nothing reach beyond the sides of the window, of a card, or of a dialog?"""
+        return bool(self.page.evaluate(FITS))
 
     def _said(self, kind: str, text: str) -> None:
         if kind == "error" and "Failed to load resource" not in text:

@@ -4,9 +4,10 @@
 import { drawn, element } from "./element.js";
 import { many } from "./words.js";
 
-const WIDE = { along: 168, across: 84, width: 104, height: 40, edge: 40 };
-const TALL = { along: 92, across: 132, width: 104, height: 40, edge: 30 };
+const BOX = { width: 104, height: 40 };
+const LETTER = 8.5; // pixels
 const LANE = 24; // between two ways back
+const SHORT = 4; // ranks; in longer diagrams what passes by other states goes round outside, too
 const SIDE = 14; // for the loop of the first state
 
 /** Draw `table` ({nodes, edges, present}) into `root`, and again when its width asks for it. */
@@ -31,26 +32,40 @@ export function diagram(root, table) {
 /** How wide it is if it runs sideways. */
 function breadth(table) {
   const ranks = [...placed(table).values()].map((spot) => spot.rank);
-  return Math.max(...ranks) * WIDE.along + WIDE.width + 2 * SIDE;
+  const form = formed(table, false);
+  return Math.max(...ranks) * form.along + form.width + 2 * SIDE;
+}
+
+/** The measures of a diagram: boxes as wide as the longest name, and room between them. */
+function formed({ nodes }, tall) {
+  const longest = Math.max(...nodes.map((node) => node.id.length));
+  const width = Math.max(BOX.width, longest * LETTER + 20);
+  return tall
+    ? { along: 92, across: width + 28, width, height: BOX.height, edge: 30 }
+    : { along: width + 64, across: 84, width, height: BOX.height, edge: 40 };
 }
 
 function spoken({ nodes, edges, present }) {
   const ways = nodes.map((node) => {
-    const out = edges.filter((edge) => edge.from === node.id).map((edge) => `${edge.event}: ${edge.to}`);
-    return element("li", {}, `${node.id}${node.id === present ? " (now)" : ""}${out.length ? ` \u2013 ${out.join(", ")}` : ""}`);
+    const out = edges.filter((edge) => edge.from === node.id).map((edge) => `${spaced(edge.event)}: ${spaced(edge.to)}`);
+    return element("li", {}, `${spaced(node.id)}${node.id === present ? " (now)" : ""}${out.length ? ` \u2013 ${out.join(", ")}` : ""}`);
   });
   return element("details", {}, element("summary", {}, `The ${many(nodes.length, "state")} in words`), element("ul", { class: "plain" }, ways));
 }
 
+function spaced(name) {
+  return name.replaceAll("_", " ");
+}
+
 function picture(table, tall) {
-  const form = tall ? TALL : WIDE;
+  const form = formed(table, tall);
   const spots = placed(table);
-  const { ahead, back, loops } = sorted(table, spots);
-  const lanes = laned(back, spots);
+  const ranks = 1 + Math.max(...[...spots.values()].map((spot) => spot.rank));
+  const { ahead, outside, loops } = sorted(table, spots, ranks > SHORT);
+  const lanes = laned(outside, spots);
   const before = lanes.filter((lane) => lane.side < 0).length;
   const after = lanes.length - before;
   const rows = 1 + Math.max(...[...spots.values()].map((spot) => spot.row));
-  const ranks = 1 + Math.max(...[...spots.values()].map((spot) => spot.rank));
   const size = { along: (ranks - 1) * form.along, across: (rows - 1) * form.across };
   const pad = { before: form.edge + before * LANE, after: form.edge + after * LANE };
   const at = (name) => {
@@ -63,10 +78,10 @@ function picture(table, tall) {
   const height = tall ? size.along + form.height * 2 : size.across + form.height + pad.before + pad.after;
   const lines = [
     ...ahead.map((edge) => forward(edge, at, form, tall, table.present, spots.get(edge.to).rank - spots.get(edge.from).rank > 1)),
-    ...lanes.map((lane) => around(lane, at, form, tall, pad, size)),
+    ...lanes.map((lane) => around(lane, at, form, tall, pad, size, table.present)),
     ...loops.map((edge) => loop(edge, at(edge.from), form, tall)),
   ];
-  const label = `States: ${table.nodes.map((node) => node.id).join(", ")}. Now: ${table.present}.`;
+  const label = `States: ${table.nodes.map((node) => spaced(node.id)).join(", ")}. Now: ${spaced(table.present)}.`;
   return drawn("svg", { class: "states", role: "img", "aria-label": label, viewBox: `0 0 ${width} ${height}`, width, height },
     heads(), lines, table.nodes.map((node) => box(node, at(node.id), form, table.present)));
 }
@@ -110,21 +125,23 @@ function turns(names, edges, start) {
   return found;
 }
 
-function sorted({ edges }, spots) {
-  const parts = { ahead: [], back: [], loops: [] };
+function sorted({ edges }, spots, long) {
+  const parts = { ahead: [], outside: [], loops: [] };
   for (const edge of edges) {
     if (!spots.has(edge.from) || !spots.has(edge.to)) continue;
+    const step = spots.get(edge.to).rank - spots.get(edge.from).rank;
     if (edge.from === edge.to) parts.loops.push(edge);
-    else parts[spots.get(edge.from).rank < spots.get(edge.to).rank ? "ahead" : "back"].push(edge);
+    else if (step > 0 && !(long && (step > 1 || spots.get(edge.to).row !== spots.get(edge.from).row))) parts.ahead.push(edge);
+    else parts.outside.push({ ...edge, back: step <= 0 });
   }
   return parts;
 }
 
-/** Ways back of one event to one state share a lane; lanes lie before the first row or after the last. */
-function laned(back, spots) {
+/** Ways of one event to one state share a lane: back of the main row before it, others after the last. */
+function laned(outside, spots) {
   const lanes = new Map();
-  for (const edge of back) {
-    const side = spots.get(edge.from).row === 0 ? -1 : 1;
+  for (const edge of outside) {
+    const side = edge.back && spots.get(edge.from).row === 0 ? -1 : 1;
     const key = `${edge.event} ${edge.to} ${side}`;
     if (!lanes.has(key)) lanes.set(key, { ...edge, side, from: [] });
     lanes.get(key).from.push(edge.from);
@@ -153,7 +170,7 @@ function curve([a, b, c, d], t) {
   return { x: at("x"), y: at("y") };
 }
 
-function around(lane, at, form, tall, pad, size) {
+function around(lane, at, form, tall, pad, size, present) {
   const to = at(lane.to);
   const out = lane.depth * LANE;
   const line = lane.side < 0 ? pad.before - out : pad.before + (tall ? size.across + form.width : size.across + form.height) + out;
@@ -166,8 +183,10 @@ function around(lane, at, form, tall, pad, size) {
       : `M${from.x} ${from.y + lane.side * half}V${line}H${to.x - shift}V${to.y + lane.side * (half + 5)}`;
   });
   const first = at(lane.from[0]);
-  const spot = tall ? { x: line, y: (first.y + to.y) / 2 } : { x: (first.x + to.x) / 2, y: line + 4 };
-  return [...paths.map((d) => drawn("path", { d, class: "way back", "marker-end": "url(#head)" })), named(lane.event, spot)];
+  const part = 0.5 + 0.16 * ((lane.depth % 3) - 1); // names of lanes side by side do not cover each other
+  const spot = tall ? { x: line, y: first.y + (to.y - first.y) * part } : { x: (first.x + to.x) / 2, y: line + 4 };
+  const look = (name) => `way ${lane.back ? "back" : ""} ${name === present ? "next" : ""}`;
+  return [...paths.map((d, index) => drawn("path", { d, class: look(lane.from[index]), "marker-end": "url(#head)" })), named(lane.event, spot)];
 }
 
 function loop(edge, spot, form, tall) {
@@ -179,14 +198,14 @@ function loop(edge, spot, form, tall) {
 }
 
 function named(event, { x, y }) {
-  return drawn("text", { x, y, class: "event", "text-anchor": "middle" }, event);
+  return drawn("text", { x, y, class: "event", "text-anchor": "middle" }, spaced(event));
 }
 
 function box(node, { x, y }, form, present) {
   const lit = node.id === present;
   const place = { x: x - form.width / 2, y: y - form.height / 2, width: form.width, height: form.height, rx: node.end ? 20 : 6 };
   return drawn("g", { class: `node${lit ? " lit" : ""}${node.end ? " end" : ""}` }, drawn("rect", place),
-    drawn("text", { x, y: y + (lit ? 1 : 5), "text-anchor": "middle" }, node.id),
+    drawn("text", { x, y: y + (lit ? 1 : 5), "text-anchor": "middle" }, spaced(node.id)),
     lit ? drawn("text", { x, y: y + 14, "text-anchor": "middle", class: "now" }, "now") : null);
 }
 

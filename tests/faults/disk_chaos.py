@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from common.lifecycle.disks import Status
+from ops.processes import Child
 from tests.disks import DISK, MIB, Site, site
 from tests.guests import BLOCK, Guest
 from tests.waiting import eventually
@@ -29,9 +31,8 @@ def move(home: Path, draw: random.Random, kills: int) -> tuple[int, list[str]]:
     """One move of a disk of random size; how many kills met a living Trans, and what is wrong."""
     size = draw.randrange(8, 65) * MIB
     with site(home, size) as place:
-        guest = Guest(
-            place.guest, size // BLOCK, draw.randrange(1 << 30), resends=draw.random() < 0.5
-        )
+        resends, seed = draw.random() < 0.5, draw.randrange(1 << 30)
+        guest = Guest(place.guest, size // BLOCK, seed, resends=resends)
         guest.start()
         eventually(lambda: guest.writes > 50 or guest.wrong, PATIENCE)
         place.access.create(DISK, "new")
@@ -53,7 +54,7 @@ def torment(place: Site, draw: random.Random, kills: int) -> int:
         child = place.process(f"t{struck}", iodepth=draw.choice([1, 2, 4]))
         deadline = time.monotonic() + PATIENCE
         if struck < kills:
-            eventually(lambda: served(place, f"t{struck}") or not child.alive, PATIENCE)
+            eventually(partial(serves, place, f"t{struck}", child), PATIENCE)
             deadline = time.monotonic() + draw.expovariate(4)
         while child.alive and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -67,8 +68,8 @@ def torment(place: Site, draw: random.Random, kills: int) -> int:
     return struck
 
 
-def served(place: Site, name: str) -> bool:
-    return place.access.task(DISK).trans_ip.endswith(f"{name}.sock")
+def serves(place: Site, name: str, child: Child) -> bool:
+    return not child.alive or place.access.task(DISK).trans_ip.endswith(f"{name}.sock")
 
 
 def main() -> None:

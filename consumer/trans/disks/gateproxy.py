@@ -59,11 +59,14 @@ class GateProxy:
 
     def find(self) -> Client:
         """Log the guest in, wherever its disk is; waits for as long as it takes."""
+        why = ""
         while not self._over.is_set():
             try:
                 return Client.open(self.route(), connect=PATIENCE, silence=PATIENCE)
             except ConvoyError as error:
-                log.info("guest.waits", disk=self._extern_id, why=str(error))
+                if why != str(error):
+                    why = str(error)
+                    log.info("guest.waits", disk=self._extern_id, why=why)
                 self._over.wait(GLANCE)
         raise Transient("the proxy ends")
 

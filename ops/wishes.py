@@ -64,10 +64,10 @@ def limit(
     desk: Desk, migration: Migration, limits: Mapping[str, str], *, why: str = ""
 ) -> Migration:
     """Set these limits, keep the others; "off" takes one away."""
-    checked(limits)
     why = legible(why)
 
     def act(seen: Migration) -> Migration:
+        checked(limits)
         merged = {k: v for k, v in {**seen.limits, **limits}.items() if v != "off"}
         if merged == dict(seen.limits):
             return seen

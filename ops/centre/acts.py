@@ -71,8 +71,8 @@ def requeue(here: Desk, migration: Migration, wish: Wish) -> Done:
 def limits(here: Desk, migration: Migration, wish: Wish) -> Done:
     given = dict(wish.limits or {})
     if not given or set(given) - set(LIMITS):
-        raise Refused("no such limits", hint=f"one or more of: {', '.join(LIMITS)}")
-    wishes.checked(given)
+        advice = f"one or more of: {', '.join(LIMITS)}"
+        raise Answer(400, "refused", "there are no such limits", to=migration.id, advice=advice)
     return wishes.limit(here, migration, given, why=wish.why), {}
 
 

@@ -65,7 +65,8 @@ class Survey:
         self._signs = Stillness(clock)
         self._first_sign: float | None = None
         self._asked = -LINGER
-        self._at = -FRESH  # when the last look began
+        self._at = -LINGER  # when the last look began
+        self._good = 0.0  # for how long an answer may be that old: longer where looks take long
         self._whole = -WHOLE
         self._wall = 0.0
         self._over = False
@@ -111,7 +112,7 @@ class Survey:
             self._turn.notify_all()
             if self.clock.tick() - self._at < PATIENCE:
                 self._clear()  # a store that is away is not waited for by everybody
-            while self.clock.tick() - self._at > FRESH + EVERY and not self._over:
+            while self.clock.tick() - self._at > self._good and not self._over:
                 if self.clock.tick() >= until:
                     raise Transient("the store has not answered yet", hint="try again in a while")
                 self._turn.wait(0.5)
@@ -170,6 +171,7 @@ class Survey:
                 self.version += 1
                 self._turn.notify_all()
                 spent = self.clock.tick() - began
+                self._good = max(FRESH, spent * 3) + EVERY
                 self._turn.wait_for(lambda: self._over, max(EVERY - spent, min(spent, REST)))
 
     def wanted(self) -> bool:

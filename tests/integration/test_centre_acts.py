@@ -139,6 +139,8 @@ def test_limits_are_changed_one_by_one_and_nonsense_changes_none(
     for nonsense in ({}, {"speed": "1"}, {"requests": "many"}, {"requests": "25:00-x=1/s"}):
         assert refused(ann.post(path, {"limits": nonsense})) == (400, "refused"), nonsense
     assert dict(ground.migrations.get(migration.id).limits) == {"requests": "500/s"}
+    outcomes = [line["outcome"] for line in trail(ann, migration.id)]
+    assert outcomes == ["failed"] * 4 + ["done"] * 2
 
 
 def test_what_is_over_cannot_be_acted_on(ann: Guest, ground: Ground) -> None:

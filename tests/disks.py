@@ -18,6 +18,7 @@ from common.store.access import Access
 from common.store.sqlite import SqliteStore
 from consumer.trans.disks.blockgate import Backing, BlockGate
 from consumer.trans.disks.gateproxy import GateProxy
+from consumer.trans.disks.shelf import Shelf
 from consumer.trans.disks.trans import End, Post, serve
 from ops.processes import Child, spawn
 
@@ -49,21 +50,14 @@ class Site:
     def post(self, **fields: object) -> Post:
         return Post(str(self.home / "logs"), str(self.home / "trans.sock"), **fields)  # type: ignore[arg-type]
 
-    def make_target(self) -> None:
-        """What the set does when the catalogue asks it for space."""
-        task = self.access.task(DISK)
-        with open(self.home / task.target_set / task.target_lc, "wb") as file:
-            file.truncate(self.size)
-
     def begin(self, **fields: object) -> threading.Thread:
         """A task to the set `new`, and a Trans that carries it out."""
         self.access.create(DISK, "new")
-        self.make_target()
         return self.go_on(**fields)
 
     def process(self, name: str, failpoints: str = "", *, iodepth: int = 2) -> Child:
         """A Trans in a process of its own, to be killed."""
-        argv = [sys.executable, "-m", "consumer.trans.disks", "--disk", DISK]
+        argv = [sys.executable, "-m", "consumer.trans.disks", "trans", "--disk", DISK]
         argv += ["--socket", str(self.home / f"{name}.sock"), "--iodepth", str(iodepth)]
         env = {**os.environ, "CONVOY_STATE_URL": f"sqlite://{self.home}/state.db"}
         env |= {"CONVOY_HOME": str(self.home), "CONVOY_FAILPOINTS": failpoints}
@@ -85,13 +79,13 @@ class Site:
 @contextmanager
 def gate(home: Path, access: Access, set: str, kind: type[File] = File) -> Iterator[BlockGate]:
     """A set of raw files behind its gate."""
-    folder = home / set
+    folder, known = home / set, access.set(set)
+    files = Shelf(access, set, str(folder))
 
     def find(lc: str) -> Backing:
-        path = str(folder / lc)
-        return Backing(lambda: kind(path, lc), lambda: File(path, lc, writable=False))
+        found = files.find(lc)
+        return found._replace(writable=lambda: kind(str(folder / lc), lc))
 
-    known = access.set(set)
     made = BlockGate(str(folder / "state"), known.secret, find)
     listener = Listener(bound(known.gate), lambda stream: serve_nbd(stream, made.at(stream)))
     try:
@@ -125,8 +119,7 @@ def site(
             os.makedirs(home / name)
             access.add_set(name, str(home / f"{name}.sock"))
         disk = access.add_disk(DISK, "old", size)
-        with open(home / "old" / disk.lc, "wb") as file:
-            file.truncate(size)
+        Shelf(access, "old", str(home / "old")).find(disk.lc)
         for name, kind in (("old", old), ("new", new)):
             stack.enter_context(gate(home, access, name, kind))
         stack.enter_context(proxy(home, access))

@@ -146,8 +146,28 @@ class Access:
             )
         return _disk(doc)
 
+    def to_make(self, set: str, lc: str) -> int | None:
+        """How large the set is to make this copy, which is not there yet; None if it was made:
+        then its absence is a fault, and no order to make it again."""
+        doc = self._copies.get(f"{set}/{lc}")
+        if doc is None:
+            raise Missing(f"set {set} has no copy {lc}", hint="look at the catalogue")
+        return None if doc["made"] else int(doc["size"])
+
+    def made(self, set: str, lc: str) -> None:
+        """The set has it."""
+        self._copies.change({"id": f"{set}/{lc}"}, set={"made": True})
+
+    def to_reclaim(self, set: str) -> list[str]:
+        """Copies whose space the set is to give back: targets of tasks that did not switch."""
+        return [str(doc["lc"]) for doc in self._copies.find({"set": set, "reclaim": True})]
+
+    def reclaimed(self, set: str, lc: str) -> None:
+        """The set has given it back; nothing of it is left."""
+        self._copies.remove({"id": f"{set}/{lc}", "reclaim": True})
+
     def copies(self, extern_id: str) -> list[Doc]:
-        """Every copy of a disk in any set, also those that were left behind."""
+        """Every copy of a disk in any set, also those whose space is still to be given back."""
         return list(self._copies.find({"extern_id": extern_id}, order=("set", "id")))
 
     # tasks
@@ -242,7 +262,8 @@ class Access:
             return task  # whoever creates it is not done; `let_go` ends it
         if not over:
             task = self.advance(task, Event.ABORT)
-        self._copies.remove({"id": f"{task.target_set}/{task.target_lc}"})
+        where: Filter = {"id": f"{task.target_set}/{task.target_lc}", "name": f"{extern_id}{NEW}"}
+        self._copies.change(where, set={"reclaim": True})
         self._slots.remove({"id": task.slot, "task": task.id})
         return task
 
@@ -330,7 +351,7 @@ class Access:
 
 def _copy(set: str, lc: str, extern_id: str, name: str, size: int) -> Doc:
     doc: Doc = {"id": f"{set}/{lc}", "set": set, "lc": lc, "extern_id": extern_id}
-    return doc | {"name": name, "size": size}
+    return doc | {"name": name, "size": size, "made": False, "reclaim": False}
 
 
 def _disk(doc: Doc) -> DiskRecord:

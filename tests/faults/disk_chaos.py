@@ -36,7 +36,6 @@ def move(home: Path, draw: random.Random, kills: int) -> tuple[int, list[str]]:
         guest.start()
         eventually(lambda: guest.writes > 50 or guest.wrong, PATIENCE)
         place.access.create(DISK, "new")
-        place.make_target()
         struck = torment(place, draw, kills)
         until = guest.writes + 50
         eventually(lambda: guest.writes > until or guest.wrong, PATIENCE)

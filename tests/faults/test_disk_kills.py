@@ -50,7 +50,6 @@ def test_whatever_a_trans_was_doing_when_it_died_nothing_is_lost(
         guest = Guest(here.guest, SIZE // BLOCK, 7, resends=resends).start()
         eventually(lambda: guest.writes > 50)
         here.access.create(DISK, "new")
-        here.make_target()
         doomed = here.process("doomed", place)
         eventually(lambda: not doomed.alive, 60)
         assert doomed.code == -signal.SIGKILL, doomed.said()

@@ -81,6 +81,9 @@ def moved(access: Access, disk: str = "d0", to: str = "s2") -> Task:
 
 def sound(access: Access, disk: str = "d0") -> None:
     """Whatever happened: one home, and nothing left behind that nobody knows of."""
+    for lc in access.to_reclaim("s2"):
+        assert lc != access.disk(disk).lc
+        access.reclaimed("s2", lc)
     record, copies = access.disk(disk), {c["id"]: c["name"] for c in access.copies(disk)}
     assert copies[f"{record.set}/{record.lc}"] == disk
     assert not record.task

@@ -15,11 +15,12 @@ from common.endpoints.nbd.export import WRITABLE, File
 from common.endpoints.nbd.passes import Pass, token
 from common.endpoints.nbd.stream import Address, Bytes
 from common.endpoints.nbd.wire import Blocks
-from common.errors import Conflict, ConvoyError, Transient
+from common.errors import Conflict, ConvoyError, Missing, Transient
 from common.lifecycle.disks import Status
 from consumer.trans.disks.disk import Plan, offered
 from consumer.trans.disks.exclusion import SOURCE, TARGET
 from consumer.trans.disks.mover import Proof
+from consumer.trans.disks.shelf import Shelf
 from consumer.trans.disks.trans import End, Post, serve
 from tests.disks import DISK, MIB, Site, site
 from tests.guests import BLOCK, Guest
@@ -129,7 +130,10 @@ def test_an_abort_on_the_way_brings_the_guest_back_and_leaves_nothing(tmp_path: 
         wrote(guest)
         guest.stop()
         same(place.copy("old"), guest)
+        shelf = Shelf(place.access, "new", str(tmp_path / "new"))
+        assert shelf.reclaim() == 1 and shelf.reclaim() == 0
         assert [copy["name"] for copy in place.access.copies(DISK)] == [DISK]
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["state"]
         with pytest.raises(Conflict):
             serve(place.access, DISK, place.post(), threading.Event())
 
@@ -139,8 +143,9 @@ def test_a_target_of_another_size_ends_the_task_and_the_guest_stays(tmp_path: Pa
         guest = Guest(place.guest, BLOCKS, 4).start()
         wrote(guest)
         place.access.create(DISK, "new")
-        place.make_target()
-        with place.copy("new").open("r+b") as file:
+        task = place.access.task(DISK)
+        place.access.made("new", task.target_lc)
+        with open(tmp_path / "new" / task.target_lc, "wb") as file:
             file.truncate(15 * MIB)
         ended(place, place.go_on(), End.FAILED)
         task = place.access.task(DISK)
@@ -202,3 +207,14 @@ def test_what_both_sides_cannot_do_the_guest_is_not_offered() -> None:
     assert not found.can(wire.CAN_ZERO) and not found.can(wire.CAN_TRIM)
     assert found.can(wire.CAN_FLUSH) and found.can(wire.CAN_FUA)
     assert found.blocks == Blocks(512, 65536, MIB)
+
+
+def test_a_copy_that_vanished_is_missing_and_nothing_is_put_in_its_place(tmp_path: Path) -> None:
+    with site(tmp_path) as place:
+        lost = place.copy("old")
+        lost.rename(tmp_path / "elsewhere")
+        with pytest.raises(Missing):
+            Client.open(Address(place.access.disk(DISK).lc, path=str(tmp_path / "old.sock")))
+        assert not lost.exists()
+        with pytest.raises(Missing):
+            Client.open(Address("no-such-copy", path=str(tmp_path / "old.sock")))

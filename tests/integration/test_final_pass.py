@@ -268,9 +268,11 @@ def test_either_hook_may_be_left_out(world: World, only: str) -> None:
     assert lines(world) == [f"{only} ann ann"]
 
 
-PLACES = ("users.read", "users.staged", "users.settled", "users.intended", "users.publishing")
-PLACES += ("users.published", "users.ranged", "users.joining", "runner.claimed", "runner.moved")
-PLACES += ("runner.reporting", "runner.finished")
+PLACES = [
+    *(f"users.{at}" for at in ("read", "staged", "settled", "intended", "publishing")),
+    *(f"users.{at}" for at in ("published", "ranged", "joining")),
+    *(f"runner.{at}" for at in ("claimed", "moved", "reporting", "finished")),
+]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

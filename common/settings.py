@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     generations: int = Field(default=2, ge=2)  # whose units are kept, up to a complete one
     prune: int = Field(default=1_000, ge=1)  # records of older ones removed at one look
 
-    unit_items: int = Field(default=5_000, ge=1)  # a user with more is cut into spans
+    unit_items: int = Field(default=12_000, ge=1)  # a user with more is cut into spans
     unit_bytes: Size = 1 << 30  # at 1 MB/s it takes as long as a unit may
     range_bytes: Size = 256 << 20  # a file larger than unit_bytes is cut into ranges of this
 
@@ -99,6 +99,11 @@ class Settings(BaseSettings):
     centre_tls_key: Path | None = None
     centre_idle: Span = timedelta(minutes=30)  # without an act, a session ends
     centre_session: Span = timedelta(hours=12)  # and so it does in any case
+
+    bucket_quiet: Span = timedelta(minutes=30)  # without a write a bucket counts as quiet
+    bucket_tracking: Span = timedelta(minutes=60)  # longer than this no quiet is waited for
+    bucket_hold: Span = timedelta(seconds=10)  # that writes are held while a bucket is switched
+    bucket_settle: Pause = timedelta(minutes=5)  # after it no request of a copier can be under way
 
     failpoints: str = ""  # for the fault tests only: "name=kill:3,name=fail"
 

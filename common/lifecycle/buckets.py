@@ -33,6 +33,7 @@ class Event(StrEnum):
     START = "start"
     QUIET = "quiet"
     DRAINED = "drained"
+    BUSY = "busy"
     OPEN = "open"
     COPIED = "copied"
     DIFFERED = "differed"
@@ -53,6 +54,8 @@ BUCKETS: Machine[Phase, Event] = Machine(
         Edge(Phase.TRACKING, Event.QUIET, Phase.QUIESCING),
         # no write to the old store is under way, it takes none, and every gateway knows
         Edge(Phase.QUIESCING, Event.DRAINED, Phase.REDIRECTED),
+        # writes were held for as long as users can bear: they go on, and it is tried again
+        Edge(Phase.QUIESCING, Event.BUSY, Phase.TRACKING),
         # an operator, or the wave's rule
         Edge(Phase.REDIRECTED, Event.OPEN, Phase.COPYING),
         Edge(Phase.COPYING, Event.COPIED, Phase.VERIFYING),

@@ -21,6 +21,7 @@ class Gateway:
     beat: int
     seen: Mapping[str, int]  # by bucket
     in_hand: Mapping[str, int]  # requests, by bucket
+    wrote: Mapping[str, int]  # writes since it started, by bucket
 
 
 class Gateways:
@@ -29,9 +30,16 @@ class Gateways:
     def __init__(self, store: Store) -> None:
         self._documents = store.collection("gateways")
 
-    def beat(self, name: str, seen: Mapping[str, int], in_hand: Mapping[str, int]) -> None:
+    def beat(
+        self,
+        name: str,
+        seen: Mapping[str, int],
+        in_hand: Mapping[str, int],
+        wrote: Mapping[str, int],
+    ) -> None:
         """A sign of life, and what is confirmed."""
         fields: dict[str, Any] = {"seen": dict(seen), "in_hand": dict(in_hand)}
+        fields["wrote"] = dict(wrote)
         self._documents.change({"id": name}, set=fields, inc={"beat": 1}, upsert=True)
 
     def leave(self, name: str) -> None:
@@ -40,4 +48,4 @@ class Gateways:
 
     def all(self) -> Iterator[Gateway]:
         for doc in self._documents.find({}):
-            yield Gateway(doc["id"], doc["beat"], doc["seen"], doc["in_hand"])
+            yield Gateway(doc["id"], doc["beat"], doc["seen"], doc["in_hand"], doc["wrote"])

@@ -29,6 +29,8 @@ SHAPES: Mapping[str, Shape] = {
     "gateways": Shape(),
     # one document per key that a user changed since the switch, none per key that was copied
     "keys": Shape(indexes=(("bucket", "key"), ("bucket", "tomb", "key"))),
+    # one document per page of a bucket's old listing: its keys, compressed, and what became of them
+    "pages": Shape(indexes=(("bucket", "after"), ("bucket", "state", "after"))),
     # of disks; names and fields are those of the field's own tools
     "storage_sets": Shape(),
     "set_slots": Shape(indexes=(("set",),)),

@@ -13,7 +13,7 @@ from typing import Any
 from common.clock import Clock
 from common.errors import Conflict, Missing, Occupied
 from common.lifecycle.buckets import BUCKETS, Event, Phase
-from common.store.base import Doc, Store
+from common.store.base import Doc, Store, differs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Tenant:
     new: str
     old_profile: str  # of the migration principal
     new_profile: str
+    fence: str = ""  # command that takes the right to write from its callers, and gives it back
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,23 @@ class Switches:
         if doc is None:
             raise Missing(f"bucket {bucket!r} is not served", hint="add it first")
         return _load(doc)
+
+    def known(self, bucket: str) -> Switch | None:
+        """One bucket, if it is served."""
+        doc = self._switches.get(bucket)
+        return _load(doc) if doc else None
+
+    def learn(self, bucket: str, *, exclusive: bool, matches: bool) -> None:
+        """What its new store was found to do; only before the switch begins."""
+        self._switches.change(
+            {"id": bucket, "phase": BUCKETS.start.value},
+            set={"exclusive": exclusive, "matches": matches},
+            inc={"version": 1},
+        )
+
+    def note(self, bucket: str, why: str) -> None:
+        """Say what the switch waits for."""
+        self._switches.change({"id": bucket, "why": differs(why)}, set={"why": why})
 
     def all(self) -> Iterator[Switch]:
         return (_load(doc) for doc in self._switches.find({}, order=("id",)))

@@ -16,11 +16,13 @@ from ops.cli import (
     act,
     alarms,
     audit,
+    buckets,
     centre,
     demo,
     exits,
     exporter,
     flower,
+    gateway,
     host,
     look,
     migrate,
@@ -63,6 +65,8 @@ kinds = typer.Typer(no_args_is_help=True, help="Move something, and prove that i
 app.add_typer(kinds, name="migrate", rich_help_panel=MOVE)
 
 app.add_typer(host.app, name="host", rich_help_panel=RUN)
+app.add_typer(buckets.tenants, name="tenant", rich_help_panel=MOVE)
+app.add_typer(buckets.buckets, name="bucket", rich_help_panel=MOVE)
 app.add_typer(centre.app, name="serve", rich_help_panel=RUN)
 
 ID = "users-3f2a91c0de"
@@ -70,9 +74,13 @@ kinds.command(
     "users",
     epilog="Example: `convoy migrate users --source /srv/old --target /srv/new --users ids.txt`",
 )(migrate.users)
+kinds.command("bucket", epilog="Example: `convoy migrate bucket acme/photos --dry-run`")(
+    buckets.migrate
+)
 for panel, name, command, example in (
     (MOVE, "verify", migrate.verify, f"convoy verify {ID}"),
     (MOVE, "demo", demo.demo, "convoy demo"),
+    (MOVE, "probe", buckets.probe, "convoy probe s3://bucket?endpoint=http://host:port"),
     (LOOK, "list", look.list_, "convoy list --json"),
     (LOOK, "show", look.show_, f"convoy show {ID} --units --state quarantined"),
     (LOOK, "watch", migrate.watch, f"convoy watch {ID}"),
@@ -89,6 +97,7 @@ for panel, name, command, example in (
     (RUN, "up", serve.up, "convoy up --consumers 4"),
     (RUN, "producer", serve.producer, "convoy producer"),
     (RUN, "consumer", serve.consumer, "convoy consumer -n c01"),
+    (RUN, "gateway", gateway.gateway, "convoy gateway --listen 127.0.0.1:9600"),
     (RUN, "watchdog", watchdog.watchdog, "convoy watchdog --once"),
     (RUN, "flower", flower.flower, "convoy flower --port 5555"),
     (RUN, "exporter", exporter.exporter, "convoy exporter --listen 127.0.0.1:9464"),

@@ -144,8 +144,8 @@ class Search:
         if phase is Phase.TRACKING:
             yield "quiesce", ahead
         following = self.path[min(world.at + 1, len(self.path) - 1)]
-        if phase is Phase.QUIESCING and following is Phase.ROLLED_BACK:
-            yield "withdraw", ahead
+        if phase is Phase.QUIESCING and following in (Phase.ROLLED_BACK, Phase.TRACKING):
+            yield "withdraw, or go on for now", ahead
         elif phase is Phase.QUIESCING and (confirmed or not rules.barrier):
             yield "fence old, redirect", ahead._replace(fenced=rules.fence)
         if following is Phase.ROLLING_BACK:

@@ -20,6 +20,7 @@ from tests.servers.ports import free_port, listening
 from tests.servers.processes import server
 
 ACCESS, SECRET = "test", "testsecret"
+GUEST, GUEST_SECRET = "guest", "guestsecret"  # may do what a bucket's policy lets him
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph-mgr", "radosgw", "radosgw-admin", "ceph", "monmaptool")
 
 _CONF = """[global]
@@ -113,6 +114,9 @@ def cluster(home: Path) -> Iterator[str]:
         )
         _run(home, "radosgw-admin", "-n", "client.rgw", "user", "create", "--uid=t",
              "--display-name=t", f"--access-key={ACCESS}", f"--secret-key={SECRET}")  # fmt: skip
+        _run(home, "radosgw-admin", "-n", "client.rgw", "user", "create", "--uid=guest",
+             "--display-name=g", f"--access-key={GUEST}",
+             f"--secret-key={GUEST_SECRET}")  # fmt: skip
         start("radosgw", "-n", "client.rgw")
         yield f"http://127.0.0.1:{ports['rgw']}"
 

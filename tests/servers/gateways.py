@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,8 @@ from common.store.sqlite import SqliteStore
 from common.store.switches import Caller, Switch, Switches, Tenant
 from consumer.trans.buckets import boot
 from consumer.trans.buckets.gateway import Gateway
-from tests.servers.s3 import FIXTURES, Store
+from tests.servers import fences
+from tests.servers.s3 import FIXTURES, GUESTS, Store
 from tests.waiting import eventually
 
 _NUMBERS = itertools.count(1)
@@ -93,11 +95,15 @@ class World:
         self.switches.advance(self.switch, Event.ROLL_BACK, by="test")
         self.confirmed()
 
+    def look(self) -> None:
+        """Let every gateway look at once."""
+        for gateway, loop in self.gateways.values():
+            asyncio.run_coroutine_threadsafe(gateway.look(), loop).result(30)
+
     def confirmed(self) -> None:
         """Wait until every gateway serves by the present epoch."""
         wanted = self.switch.epoch
-        for gateway, loop in self.gateways.values():
-            asyncio.run_coroutine_threadsafe(gateway.look(), loop).result(30)
+        self.look()
 
         def known() -> bool:
             seen = {g.id: g.seen.get(self.bucket, 0) for g in Gateways(self.state).all()}
@@ -130,8 +136,13 @@ def between(old: Store, new: Store, bucket: str, home: Path) -> Iterator[World]:
     home.mkdir(parents=True, exist_ok=True)
     state = SqliteStore(str(home / "state.db"), durable=True)
     switches = Switches(state)
-    switches.add_tenant(Tenant("acme", old.endpoint, new.endpoint, old.name, new.name))
-    switches.add_caller(Caller(ACCESS, "acme", "user", old.name, new.name))
+    stores = f"{old.name} {old.endpoint} {new.name} {new.endpoint}"
+    fence = (
+        f"{sys.executable} -W ignore -m tests.servers.fences {{act}} {{side}} {{bucket}} {stores}"
+    )
+    tenant = Tenant("acme", old.endpoint, new.endpoint, old.name, new.name, fence)
+    switches.add_tenant(tenant)
+    switches.add_caller(Caller(ACCESS, "acme", "user", _guest(old, bucket), _guest(new, bucket)))
     switches.add_bucket(bucket, "acme", exclusive=new.exclusive, matches=new.matches)
     world = World(old, new, bucket, state)
     try:
@@ -140,6 +151,14 @@ def between(old: Store, new: Store, bucket: str, home: Path) -> Iterator[World]:
             yield world
     finally:
         state.close()
+
+
+def _guest(store: Store, bucket: str) -> str:
+    """The profile of a user without rights of his own, who is let into the bucket."""
+    if store.name not in GUESTS:
+        return store.name
+    fences.SETS[store.name](store.endpoint, bucket, writes=True)
+    return GUESTS[store.name].name
 
 
 @contextmanager

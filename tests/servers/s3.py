@@ -104,6 +104,11 @@ RCLONE = Store(
     refuses=("//", "./"),
 )
 CEPH = Store("ceph", ceph.ACCESS, ceph.SECRET, matches=False, shows_parts=False)
+# other users of the same servers, who have no rights of their own
+GUESTS = {
+    "swift": Store("swift-guest", swift.GUEST, swift.GUEST_SECRET),
+    "ceph": Store("ceph-guest", ceph.GUEST, ceph.GUEST_SECRET),
+}
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +117,7 @@ def s3_profiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = tmp_path_factory.mktemp("aws")
     lines = [
         f"[{s.name}]\naws_access_key_id = {s.access}\naws_secret_access_key = {s.secret}\n"
-        for s in (MOTO, SWIFT, RCLONE, CEPH)
+        for s in (MOTO, SWIFT, RCLONE, CEPH, *GUESTS.values())
     ]
     (home / "credentials").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:

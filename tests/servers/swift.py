@@ -19,6 +19,7 @@ from tests.servers.processes import server
 REPLICAS = 3
 RINGS = ("account", "container", "object")
 ACCESS, SECRET = "test:tester", "testing"
+GUEST, GUEST_SECRET = "test:guest", "guesting"  # may do what a container's owner lets him
 
 _BUILD = """
 import sys
@@ -63,6 +64,7 @@ account_autocreate = true
 [filter:tempauth]
 use = egg:swift#tempauth
 user_test_tester = testing .admin
+user_test_guest = guesting
 [filter:s3api]
 use = egg:swift#s3api
 location = us-east-1

@@ -40,6 +40,7 @@ from consumer.trans.buckets.signature import verify
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 THREADS = 8  # that wait for the state store
+LOOK = 0.5  # seconds between two looks at the switches
 GLANCE = 0.02  # seconds between two looks of a write that is held
 _DO: Mapping[Op, Callable[[Request], Awaitable[Answer]]] = {
     Op.LIST: listing.listed,
@@ -112,10 +113,11 @@ class Gateway:
             log.warning("gateway.unleased", why=str(error))
 
     async def keep(self) -> None:
-        """Look again and again, four times in a lease, until cancelled."""
+        """Look again and again, at least four times in a lease, until cancelled. Often: while a
+        bucket is switched, its writes wait for the slowest gateway."""
         while True:
             await self.look()
-            await asyncio.sleep(self._lease.total_seconds() / 4)
+            await asyncio.sleep(min(LOOK, self._lease.total_seconds() / 4))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client."""
@@ -173,6 +175,8 @@ class Gateway:
         until = time.monotonic() + self._hold
         while True:
             with self.routes.serving(wanted.bucket, caller.tenant.id) as (switch, by):
+                if wanted.op in WRITES:
+                    self.routes.writes(wanted.bucket)
                 if not (by.writes is Writes.HELD and wanted.op in WRITES):
                     request = Request(
                         wanted,

@@ -32,12 +32,20 @@ class Routes:
         self._span, self._until = lease.total_seconds() * SHARE, float("-inf")
         self._known: dict[str, Switch] = {}
         self._in_hand: Counter[tuple[str, int]] = Counter()
+        self._wrote: Counter[str] = Counter()
 
     def renew(self) -> None:
-        """Look at every switch, and confirm what holds. Raises what the store raises."""
+        """Look at every switch, and confirm what holds. Raises what the store raises.
+
+        Who has no lease is known to the leader before he looks: else a switch could go on behind
+        his back, between his look and his first word.
+        """
+        if not self.leased:
+            self._gateways.beat(self.name, {}, {}, {})
         began = self._clock.tick()
         self._known = {switch.id: switch for switch in self._switches.all()}
-        self._gateways.beat(self.name, self.confirmed(), self._counted())
+        wrote = {name: self._wrote[name] for name in self._known}
+        self._gateways.beat(self.name, self.confirmed(), self._counted(), wrote)
         self._until = began + self._span
 
     def leave(self) -> None:
@@ -77,6 +85,10 @@ class Routes:
             self._in_hand[turn] -= 1
             if not self._in_hand[turn]:
                 del self._in_hand[turn]
+
+    def writes(self, bucket: str) -> None:
+        """A write begins: the leader sees by the count whether a bucket is quiet."""
+        self._wrote[bucket] += 1
 
     def current(self, bucket: str) -> Switch | None:
         """The bucket as of the last look."""

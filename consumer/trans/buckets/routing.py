@@ -95,16 +95,18 @@ _ROUTES = {
 
 
 _HOLDING = {
+    Phase.TRACKING: Route(Reads.OLD, Writes.HELD),  # until old takes writes again
     Phase.ROLLING_BACK: Route(Reads.MERGED, Writes.HELD),
     Phase.ROLLED_BACK: Route(Reads.OLD, Writes.HELD),
-    # a delete that died between its tombstone and its act must not come undone
-    Phase.DONE: Route(Reads.SEALED, Writes.NEW),
+    # a delete that died between its tombstone and its act must not come undone; and the janitor
+    # looks before it removes, so nobody may write in between
+    Phase.DONE: Route(Reads.SEALED, Writes.HELD),
 }
 
 
 def route(phase: Phase, *, holding: bool = False) -> Route:
-    """What is done in `phase`. `holding`: what it will let go of is still held, until every
-    gateway knows: writes on the way back, tombstones after the end."""
+    """What is done in `phase`. `holding`: its last step is still to be made, with writes held until
+    every gateway knows: the janitor's at the end, the replay of the rest on the way back."""
     return _HOLDING[phase] if holding else _ROUTES[phase]
 
 

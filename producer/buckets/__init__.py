@@ -1,0 +1,1 @@
+"""Judges the switches of buckets: what is due next, by facts alone."""

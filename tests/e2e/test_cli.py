@@ -158,10 +158,10 @@ def test_a_command_interrupted_before_it_began_anything_says_so_too(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"s3://bucket/old?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
         silent.settimeout(60)
-        with me.started("migrate", "users", "--source", place, "--target", new) as running:
-            with silent.accept()[0]:
-                running.send_signal(signal.SIGINT)
-                said = running.communicate(timeout=60)[1]
+        started = me.started("migrate", "users", "--source", place, "--target", new)
+        with started as running, silent.accept()[0]:
+            running.send_signal(signal.SIGINT)
+            said = running.communicate(timeout=60)[1]
     assert (running.returncode, said) == (130, "interrupted; the same command goes on\n")
 
 

@@ -28,7 +28,7 @@ class Lab:
 
     work: Path
     store: Store | None = None
-    fresh: Callable[[], object] = lambda: None  # called after every clearing
+    fresh: Callable[[], object] = lambda: None  # called after every clearing of the store
     _made: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -118,7 +118,8 @@ class Lab:
         def clear(number: int) -> None:
             target(number).clear()
             shutil.rmtree(home, ignore_errors=True)
-            self.fresh()
+            if isinstance(target(number), Prefix):
+                self.fresh()
 
         return Contestant(name, lambda number: act(target(number), home), check, clear)
 

@@ -26,12 +26,11 @@ class Scale:
     huge: Forest
 
     def times(self, factor: float) -> Scale:
-        """More or fewer files; never other sizes."""
+        """More or fewer users with small files; never other users or other sizes."""
 
         def scaled(forest: Forest) -> Forest:
-            return Forest(
-                forest.users, max(1, int(forest.files * factor)), forest.size, forest.even
-            )
+            users = max(1, int(forest.users * factor))
+            return Forest(users, forest.files, forest.size, forest.even)
 
         return Scale(scaled(self.small), self.large, scaled(self.store), self.huge)
 

@@ -9,7 +9,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,22 +20,30 @@ from bench.results import OUT, keep
 from bench.rounds import Figure, race, say
 from bench.stores import store, swept
 
+TERMS = """\
+A ratio is the peer's time over ours within one round: median, least and most. `sync`: the peer's
+time includes a sync of the file system it wrote to, because we end only when all is on the disk.
+`two cp -a, md5sum, sync` is the same work done by C tools on two cores, without checks, names of
+its own, or a way back: what can be reached at most. `convoy` includes the start of its fleet."""
+
 
 def main() -> None:
     """Run the races asked for; write CSV, table and plot; show the table."""
     asked = _asked()
     OUT.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="work-", dir=asked.dir or OUT))
+    before = machine.described(work)
     try:
-        before = machine.described(work)
-        figures, served = _races(work, asked)
+        for figures, served in _races(work, asked):  # a run that is cut short keeps what it has
+            note = f"{before} before, {machine.loaded()} after; {asked.rounds} rounds; S3: {served}"
+            page = _write(figures, note, kept=asked.keep)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    note = f"{before} before, {machine.loaded()} after; {asked.rounds} rounds; S3: {served}"
-    _write(figures, note, kept=asked.keep)
+    sys.stdout.write(page)
+    say(f"written to {OUT}")
 
 
-def _races(work: Path, asked: argparse.Namespace) -> tuple[list[Figure], str]:
+def _races(work: Path, asked: argparse.Namespace) -> Iterator[tuple[list[Figure], str]]:
     names = [name for name in asked.only.split(",") if name] or list(RACES)
     scale, figures = FULL.times(asked.scale), list[Figure]()
     with ExitStack() as stack:
@@ -46,7 +54,7 @@ def _races(work: Path, asked: argparse.Namespace) -> tuple[list[Figure], str]:
         for name in names:
             path, contestants = RACES[name][0](lab, scale)
             figures += race(path, contestants, asked.rounds)
-        return figures, lab.store.name if lab.store else "none"
+            yield figures, lab.store.name if lab.store else "none"
 
 
 def _sweeping(home: Path, lab: Lab) -> Callable[[], None]:
@@ -57,23 +65,22 @@ def _sweeping(home: Path, lab: Lab) -> Callable[[], None]:
     return sweep
 
 
-def _write(figures: list[Figure], note: str, *, kept: bool) -> None:
+def _write(figures: list[Figure], note: str, *, kept: bool) -> str:
     tables.write_csv(OUT / "users.csv", tables.of_figures(figures))
     goals = tables.goals(figures)
-    page = f"# Users\n\n{note}\n\n{goals}\n{tables.medians(figures)}"
+    page = f"# Users\n\n{note}\n\n{goals}\n{TERMS}\n\n{tables.medians(figures)}"
     (OUT / "users.md").write_text(page)
     plots.ratios(figures, OUT / "users.png", note=note)
-    sys.stdout.write(page)
     if kept:
         keep("users")
-    say(f"written to {OUT}")
+    return page
 
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench users", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help=f"some of: {', '.join(RACES)}")
-    parser.add_argument("--scale", type=float, default=1.0, help="times as many small files")
+    parser.add_argument("--scale", type=float, default=1.0, help="times as many users")
     parser.add_argument("--dir", type=Path, help="where to make the trees (default: bench/out)")
     parser.add_argument("--keep", action="store_true", help="also into bench/results")
     return parser.parse_args()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -94,17 +94,20 @@ def serious(here: Visit) -> list[str]:
     ]
 
 
-def test_no_view_has_a_serious_barrier_in_light_or_dark(
-    browser: Browser, serving: Serving, seen: Scenery
+@pytest.mark.parametrize(
+    ("scheme", "view"),
+    [
+        *(("light", view) for view in (*VIEWS, "moving")),
+        *(("dark", view) for view in ("", "alarms", "new", "stuck")),  # the same parts
+    ],
+)
+def test_no_view_has_a_serious_barrier(
+    browser: Browser, serving: Serving, seen: Scenery, scheme: Literal["light", "dark"], view: str
 ) -> None:
-    light = everywhere(seen)
-    dark = ["", "alarms", "new", f"migrations/{seen.stuck.id}"]  # the same parts, other colours
-    for scheme, places in (("light", light), ("dark", dark)):
-        with visit(browser, serving, color_scheme=scheme) as person:
-            for place in places:
-                complete(person, place)
-                person.shot(f"{scheme}-{named(place, seen)}", whole=True)
-                assert (scheme, place, serious(person)) == (scheme, place, [])
+    with visit(browser, serving, color_scheme=scheme) as person:
+        complete(person, view if view in VIEWS else f"migrations/{vars(seen)[view].id}")
+        person.shot(f"{scheme}-{view or 'list'}", whole=True)
+        assert serious(person) == []
 
 
 def test_dialogs_and_the_sign_in_have_no_serious_barrier(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("page")
 USERS, FILES, SIZE = 24, 4, 64 << 10
-SLOW = "1MiB/s"  # six seconds for all of them
+SLOW = "512KiB/s"  # twelve seconds for all of them
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,8 @@ def test_a_migration_is_begun_slowed_hurried_and_watched_to_its_end_without_a_re
         page.evaluate("window.__loaded = 1")
         page.fill("#order-source", str(tmp_path / "old"))
         page.fill("#order-target", str(tmp_path / "new"))
-        page.click("text=Limits, tenant")
+        page.click("text=Limits, tenant, reason")
+        page.fill("#order-why", "old disks")
         page.fill("#order-bandwidth", SLOW)
         page.click("button:text-is('Preview')")
         page.click("text=Begin the migration")
@@ -90,6 +91,9 @@ def test_a_migration_is_begun_slowed_hurried_and_watched_to_its_end_without_a_re
         here.shot("live-done", whole=True)
         [row] = terminal.told("list")
         assert row["phase"] == "done"
+        trail = {line["what"]: (line["by"], line["why"]) for line in terminal.told("audit")}
+        assert trail["migrate"] == ("ann@centre", "old disks")
+        assert trail["limits"] == ("ann@centre", "")
     assert (tmp_path / "new/user05/file1").read_bytes() == bytes([5]) * SIZE
 
 

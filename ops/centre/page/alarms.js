@@ -11,7 +11,6 @@ import { capital, plain } from "./words.js";
 
 export const title = "Alarms";
 const SHOWN = 2; // in the strip
-const EVERY = 15_000; // milliseconds; alarms are judged when somebody asks
 const ORDER = ["raised", "pending", "unknown", "calm"];
 const WORDS = { pending: "not long enough yet", unknown: "cannot be judged", calm: "calm" };
 
@@ -35,14 +34,7 @@ export async function show(root, _route, signal) {
   };
   listen("alarms", load, signal);
   document.addEventListener("convoy:again", load, { signal });
-  every(load, signal);
   await load();
-}
-
-/** Again and again while somebody looks. */
-function every(load, signal) {
-  const timer = setInterval(() => document.hidden || load(), EVERY);
-  signal.addEventListener("abort", () => clearInterval(timer));
 }
 
 function stands(row) {
@@ -78,6 +70,5 @@ export function strip(root, bubble, signal) {
   const load = () => get("/alarms", {}, signal).then(({ rows }) => draw(rows), () => null);
   listen("alarms", load, signal);
   document.addEventListener("convoy:again", load, { signal });
-  every(load, signal);
   return load();
 }

@@ -97,12 +97,13 @@ function inputs() {
   const check = element("select", { id: "order-check" }, Object.entries(CHECKS).map(([value, words]) => element("option", { value }, words)));
   const overwrite = element("input", { type: "checkbox", id: "order-overwrite" });
   const [tenant, bandwidth, requests] = [text("tenant", "Tenant", "tenants share the fleet in equal parts"), text("bandwidth", "Bandwidth limit", "e.g. 200MiB/s; empty for none"), text("requests", "Request limit", "e.g. 500/s; empty for none")];
+  const why = text("why", "Reason", "for the audit trail");
   const rows = [source.row, target.row,
     row(users, "Users", "one ID per line; empty: all that the source shows"),
     row(check, "An item on the target is right if it has the"),
     element("p", { class: "field check" }, overwrite, element("label", { for: overwrite.id }, "Replace what somebody else wrote to the target")),
-    element("details", {}, element("summary", {}, "Limits, tenant"), bandwidth.row, requests.row, tenant.row)];
-  const words = { source, target, tenant, bandwidth, requests };
+    element("details", {}, element("summary", {}, "Limits, tenant, reason"), bandwidth.row, requests.row, tenant.row, why.row)];
+  const words = { source, target, tenant, bandwidth, requests, why };
   return { rows, source: source.input, order, take };
 
   function order() {

@@ -76,7 +76,7 @@ class Switches:
     ) -> Switch:
         """A bucket that is served, from its old store."""
         start = BUCKETS.start.value
-        doc: Doc = {"id": bucket, "tenant": tenant, "phase": start, "holding": False}
+        doc: Doc = {"id": bucket, "tenant": tenant, "phase": start, "holding": 0}
         doc |= {"epoch": 1, "version": 0, "exclusive": exclusive, "matches": matches}
         doc |= {"since": self._clock.wall(), "why": "", "history": []}
         if not self._switches.insert(doc) and self.get(bucket).tenant != tenant:
@@ -132,13 +132,13 @@ class Switches:
         """Apply `event` to the switch exactly as `seen`; Conflict if it moved since."""
         after, now = BUCKETS.after(seen.phase, event), self._clock.wall()
         line = {"at": now, "from": seen.phase.value, "event": event.value, "by": by, "why": why}
-        fields: Doc = {"phase": after.value, "holding": holding, "since": now, "why": ""}
+        fields: Doc = {"phase": after.value, "holding": int(holding), "since": now, "why": ""}
         return self._write(seen, fields, line)
 
     def turn(self, seen: Switch, *, holding: bool, by: str) -> Switch:
         """Hold on to something in this phase, or let go of it: the next epoch."""
         line = {"at": self._clock.wall(), "event": "hold" if holding else "let go", "by": by}
-        return self._write(seen, {"holding": holding}, line)
+        return self._write(seen, {"holding": int(holding)}, line)
 
     def _add(self, documents: Any, doc: Doc, what: str) -> None:
         if not documents.insert(doc) and documents.get(doc["id"]) != doc:
@@ -158,4 +158,4 @@ class Switches:
 
 def _load(doc: Doc) -> Switch:
     fields = {name: doc[name] for name in Switch.__dataclass_fields__}
-    return Switch(**fields | {"phase": Phase(doc["phase"])})
+    return Switch(**fields | {"phase": Phase(doc["phase"]), "holding": bool(doc["holding"])})

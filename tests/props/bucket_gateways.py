@@ -150,7 +150,7 @@ class Search:
             yield "fence old, redirect", ahead._replace(fenced=rules.fence)
         if following is Phase.ROLLING_BACK:
             yield "roll back", ahead
-        elif phase is Phase.REDIRECTED and world.copier < 0:
+        elif following is Phase.SEALING and phase is Phase.REDIRECTED and world.copier < 0:
             sealed = self._settled(ahead)
             yield "seal", sealed if rules.seal else sealed._replace(at=ahead.at + 1)
         elif phase is Phase.SEALING and confirmed:

@@ -13,7 +13,8 @@ from tests.props.bucket_gateways import Search
 from tests.props.bucket_worlds import BACK, BUSY, FORWARD, LATE, WITHDRAWN, Rules
 
 PAIRS = ["".join(pair) for pair in product("PDM", repeat=2)]
-PATHS = {"there": FORWARD, "and back": BACK, "back late": LATE, "withdrawn": WITHDRAWN, "busy": BUSY}
+PATHS = {"there": FORWARD, "and back": BACK, "back late": LATE, "busy": BUSY}
+PATHS["withdrawn"] = WITHDRAWN
 MISSED: dict[str, tuple[tuple[Phase, ...], str, str]] = {
     "barrier": (FORWARD, "P", "shows o"),
     "fence": (FORWARD, "P", "gateway"),

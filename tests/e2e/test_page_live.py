@@ -129,9 +129,9 @@ def test_a_centre_that_goes_away_is_said_and_its_return_shows_what_happened_mean
             ground.migrations.amend(migration, by="x", what="paused", hold="paused")
             with centre(home, listen=place):
                 page.wait_for_selector("h1:has-text('Sign in')", timeout=60_000)
-                here.enter("ann")
-                page.reload()
-                here.settled()
+                page.fill("#enter-user", "ann")
+                page.fill("#enter-password", PASSWORD)
+                page.keyboard.press("Enter")
                 page.wait_for_selector(".state .badge:text-is('paused')")
 
 

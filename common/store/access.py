@@ -63,6 +63,7 @@ class Task:
     size: int
     status: Status
     finish_offset: int
+    moved: int  # slices, each time that one was
     start_time: float
     end_time: float | None
     source_set: str
@@ -194,6 +195,7 @@ class Access:
         name = f"{extern_id}.{number}"
         slot = self._slot(disk.set, name)
         fresh: Doc = {"extern_id": extern_id, "size": disk.size, "status": 0, "finish_offset": 0}
+        fresh["moved"] = 0
         fresh |= {"start_time": self._clock.wall(), "end_time": None, "source_set": disk.set}
         fresh |= {"target_set": target_set, "source_lc": disk.lc, "slot": slot, "error": ""}
         fresh |= {"target_lc": f"{extern_id}.{number + 1}", "generation": number, "task": name}
@@ -221,12 +223,15 @@ class Access:
             raise Conflict(f"task {task.id} is no longer {task.status}", hint="look at it again")
         return _task(doc)
 
-    def progress(self, task: Task, finish_offset: int) -> None:
-        """How far it is; only forward."""
+    def progress(self, task: Task, finish_offset: int, *, moved: int = 0) -> None:
+        """How far it is, only forward; and how many slices were moved since the last time, also
+        those that were moved before."""
+        mine: Filter = {"id": task.extern_id, "task": task.id, "status": CODES[Status.MIGRATING]}
+        if moved:
+            self._tasks.change(mine, inc={"moved": moved})
         before = self._tasks.get(task.extern_id)
         if before and before["finish_offset"] < finish_offset:
-            seen: Filter = {"id": task.extern_id, "task": task.id}
-            seen |= {"status": CODES[Status.MIGRATING], "finish_offset": before["finish_offset"]}
+            seen = mine | {"finish_offset": before["finish_offset"]}
             self._tasks.change(seen, set={"finish_offset": finish_offset})
 
     def serve(self, task: Task, ip: str, port: int) -> None:
@@ -363,7 +368,7 @@ _STATUS = {code: status for status, code in CODES.items()}
 
 
 def _task(doc: Doc) -> Task:
-    fields = ("extern_id", "size", "finish_offset", "start_time", "end_time", "source_set")
+    fields = ("extern_id", "size", "finish_offset", "moved", "start_time", "end_time", "source_set")
     more = ("target_set", "source_lc", "target_lc", "slot", "generation", "trans_ip", "trans_port")
     known = {name: doc[name] for name in (*fields, *more, "error")}
     return Task(id=doc["task"], status=_STATUS[doc["status"]], **known)

@@ -100,7 +100,7 @@ class Disk:
         self._copying: set[int] = set()
         self._cursor = 0
         self._wrong: dict[int, int] = {}
-        self.moving = False
+        self.moving, self.moved = False, 0
         self._mover = Mover(
             plan.iodepth, plan.proof, lambda outcome: loop.call(lambda: self.copied(outcome))
         )
@@ -226,6 +226,7 @@ class Disk:
             if self._wrong[k] >= MISMATCHES:
                 self._failed(f"slice {k} differs after each of {MISMATCHES} copies")
         if outcome.same:
+            self.moved += 1
             self.digests[k] = outcome.digest
         self._run(self.judge.copied(outcome.op, same=outcome.same))
         if outcome.same:

@@ -74,7 +74,7 @@ class Trans:
         self.why = ""
         self._finish = ""
         self._since = self._settled = 0.0
-        self._offset = 0
+        self._offset = self._told = 0
         self._over = threading.Event()
 
     def run(self) -> End:
@@ -210,7 +210,8 @@ class Trans:
         if task.status is Status.CREATED and self._disk.judge.up == BOTH:
             task = self._access.advance(task, Event.ATTACHED)
         self._task = task
-        self._access.progress(task, min(self._offset, task.size))
+        moved, self._told = self._disk.moved - self._told, self._disk.moved
+        self._access.progress(task, min(self._offset, task.size), moved=moved)
 
     def _order(self) -> None:
         """Fence the source, then commit. The outcome is known, or this epoch ends."""

@@ -18,13 +18,14 @@ from typing import Any, TypeVar
 from common.clock import Clock
 from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.units import State
-from common.model import Migration
+from common.model import Migration, Sums
 from common.store.base import Doc
 from ops import report as reports
 from ops import wishes
 from ops.centre.rows import Row, seal, unseal
 from ops.desk import Desk
 
+QUICK = 20_000  # units that are counted while somebody waits
 SAMPLE = 20_000  # units that a heat map is made of, if there are more
 CELLS = 1_000
 POINTS = 720  # of a graph
@@ -76,37 +77,52 @@ class Kept:
             return found
 
 
-def whole(here: Desk, migration: Migration, row: Row | None) -> dict[str, Any]:
-    """All that there is to say of one migration but lists."""
-    jobs = here.units.by_job(migration)
+def whole(
+    here: Desk, migration: Migration, row: Row | None, jobs: Mapping[str, Sums] | None
+) -> dict[str, Any]:
+    """All that there is to say of one migration but lists. A huge one is as it was counted last
+    (`jobs`), and its figures are None before that."""
+    if migration.planned <= QUICK:
+        jobs = here.units.by_job(migration)
+    return (
+        (row or {})
+        | _numbers(jobs)
+        | {
+            "id": migration.id,
+            "kind": migration.kind.value,
+            "name": migration.id,
+            "tenant": migration.tenant,
+            "source": migration.source,
+            "target": migration.target,
+            "generation": migration.generation,
+            "phase": migration.phase,
+            "hold": migration.hold and migration.hold.value,
+            "over": wishes.ended(migration),
+            "started": migration.started,
+            "ended": migration.ended,
+            "since": migration.since,
+            "options": dict(migration.options),
+            "limits": dict(migration.limits),
+            "planned": migration.planned,
+            "refused": migration.refused,
+            "refusals": [list(refusal) for refusal in migration.refusals[:PAGE]],
+            "notices": list(migration.notices),
+            "past": [dict(generation) for generation in migration.past],
+            "phases": phases(migration),
+            "gate": None,  # no kind of this version waits for an approval
+        }
+    )
+
+
+def _numbers(jobs: Mapping[str, Sums] | None) -> dict[str, Any]:
+    if jobs is None:
+        return {"units": None, "items": None, "bytes": None, "jobs": {}}
     counts = reports.overall(jobs)
-    return (row or {}) | {
-        "id": migration.id,
-        "kind": migration.kind.value,
-        "name": migration.id,
-        "tenant": migration.tenant,
-        "source": migration.source,
-        "target": migration.target,
-        "generation": migration.generation,
-        "phase": migration.phase,
-        "hold": migration.hold and migration.hold.value,
-        "over": wishes.ended(migration),
-        "started": migration.started,
-        "ended": migration.ended,
-        "since": migration.since,
+    return {
         "units": reports.units_of(reports.total(jobs)),
         "items": reports.items_of(counts),
         "bytes": {"total": counts.bytes, "moved": counts.bytes_moved},
         "jobs": {job: reports.units_of(sums) for job, sums in jobs.items()},
-        "options": dict(migration.options),
-        "limits": dict(migration.limits),
-        "planned": migration.planned,
-        "refused": migration.refused,
-        "refusals": [list(refusal) for refusal in migration.refusals[:PAGE]],
-        "notices": list(migration.notices),
-        "past": [dict(generation) for generation in migration.past],
-        "phases": phases(migration),
-        "gate": None,  # no kind of this version waits for an approval
     }
 
 

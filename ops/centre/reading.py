@@ -49,7 +49,8 @@ def migration(id: Id, request: Request) -> Json:
     ours = centres.of(request)
     here, found = ours.migration(id)
     key = ("whole", id, found.version)
-    return Json(ours.kept.of(key, lambda: looks.whole(here, found, ours.survey.row(id))))
+    row, jobs = ours.survey.row(id), ours.survey.jobs(id, found.generation)
+    return Json(ours.kept.of(key, lambda: looks.whole(here, found, row, jobs)))
 
 
 @router.get("/migrations/{id}/units", tags=["migrations"], responses={200: {"model": Page}})

@@ -31,11 +31,12 @@ class Counted:
     sums: Sums
     counts: Counts
     users: tuple[int, int]
+    jobs: Mapping[str, Sums]
     rates: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @classmethod
     def of(cls, brief: Brief, jobs: Mapping[str, Sums]) -> Counted:
-        return cls(brief.generation, brief.version, total(jobs), overall(jobs), users(jobs))
+        return cls(brief.generation, brief.version, total(jobs), overall(jobs), users(jobs), jobs)
 
     @property
     def items(self) -> int:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 
 from common.clock import Clock, Stillness
 from common.errors import ConvoyError, Transient
+from common.model import Sums
 from common.settings import Settings
 from common.store.base import Store
 from common.store.connect import connect
 from common.store.migrations import Brief, Migrations
 from ops.centre import crew, rows
+from ops.centre.looks import QUICK
 from ops.centre.news import MIGRATIONS, News
 from ops.centre.rows import Counted, Row
+from ops.centre.tracked import Tracked
 from ops.desk import Desk, addressed
 from ops.watching import Sample, Window
 
@@ -34,20 +37,8 @@ SLACK = 60.0  # clocks of two machines may differ by so much
 COUNTING = 0.2  # seconds of each look that go to counting units
 SHARE = 9  # of a migration's time goes to other things for each one that counting its units takes
 REST = 5.0  # at most, after a look that took long
-QUICK = 20_000  # units that are counted while somebody waits
 PATIENCE = 15.0  # an answer waits so long for the first look
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One migration, and how its counters moved."""
-
-    brief: Brief
-    row: Row
-    counted: Counted | None = None
-    window: Window = field(default_factory=Window)
-    due: float = 0.0  # when it may be counted again
 
 
 class Survey:
@@ -138,6 +129,12 @@ class Survey:
         """How many migrations are in which state."""
         return dict(Counter(tracked.row["state"] for tracked in list(self._tracked.values())))
 
+    def jobs(self, id: str, generation: int) -> Mapping[str, Sums] | None:
+        """What was counted last of a generation; None if nothing was."""
+        tracked = self._tracked.get(id)
+        counted = tracked.counted if tracked else None
+        return counted.jobs if counted and counted.generation == generation else None
+
     def row(self, id: str) -> Row | None:
         tracked = self._tracked.get(id)
         return tracked.row if tracked else None
@@ -148,7 +145,7 @@ class Survey:
         found = []
         for each in some:
             tracked = self._tracked.get(each["id"])
-            if tracked and _uncounted(tracked):
+            if tracked and tracked.uncounted:
                 if tracked.brief.planned <= QUICK and self.clock.tick() < until:
                     here = here or self.desk()
                     self._count(tracked, here)
@@ -165,25 +162,28 @@ class Survey:
                 if self._over:
                     return
             began = self.clock.tick()
-            self._look()
+            for part in (self._read, self._count_due):  # who waits for rows waits for no counting
+                self._look(part)
+                self._looked(began)
             with self._turn:
-                self._at = began if self.trouble is None else self.clock.tick()
-                self.version += 1
-                self._turn.notify_all()
                 spent = self.clock.tick() - began
                 self._good = max(FRESH, spent * 3) + EVERY
                 self._turn.wait_for(lambda: self._over, max(EVERY - spent, min(spent, REST)))
+
+    def _looked(self, began: float) -> None:
+        with self._turn:
+            self._at = began if self.trouble is None else self.clock.tick()
+            self.version += 1
+            self._turn.notify_all()
 
     def wanted(self) -> bool:
         """Does somebody look, or did a moment ago?"""
         return self._watchers > 0 or self.clock.tick() - self._asked < LINGER
 
-    def _look(self) -> None:
+    def _look(self, part: Callable[[Desk], set[str]]) -> None:
+        """One part of a look, and the news of those whose row it changed."""
         try:
-            here = self.desk()
-            changed = self._records(here.migrations)
-            self._consumers(here)
-            changed |= self._count_due(here)
+            changed = part(self.desk())
             self.news.tell(MIGRATIONS, [t.row for id in changed if (t := self._tracked.get(id))])
             self.trouble = None
         except ConvoyError as error:
@@ -191,6 +191,10 @@ class Survey:
         except Exception:  # the next look may go better; viewers are told
             log.exception("centre.fault")
             self._fail(Transient("the look at the fleet failed", hint="see the centre's log"))
+
+    def _read(self, here: Desk) -> set[str]:
+        self._consumers(here)
+        return self._records(here.migrations)
 
     def _fail(self, error: ConvoyError) -> None:
         if self.trouble is None:
@@ -283,8 +287,3 @@ class Survey:
                 tracked.counted = replace(counted, rates=rates)
                 tracked.row = rows.row(brief, tracked.counted)
                 tracked.due = at + max(EVERY / 2, (at - began) * SHARE)
-
-
-def _uncounted(tracked: Tracked) -> bool:
-    counted = tracked.counted
-    return counted is None or counted.generation != tracked.brief.generation

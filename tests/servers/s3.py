@@ -132,7 +132,7 @@ def s3_profiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def moto(s3_profiles: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """moto_server: in memory, checks neither signatures nor Content-MD5."""
-    yield from _running(MOTO, _moto, tmp_path_factory.mktemp("moto"))
+    yield from _running(MOTO, in_memory, tmp_path_factory.mktemp("moto"))
 
 
 @pytest.fixture(scope="session")
@@ -190,7 +190,8 @@ def _running(
 
 
 @contextmanager
-def _moto(home: Path) -> Iterator[str]:
+def in_memory(home: Path) -> Iterator[str]:
+    """moto_server, until the block ends."""
     port = free_port()
     argv = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1"]
     with server("moto", [*argv, "-p", str(port)], ready=_listens(port), home=home):

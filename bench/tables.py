@@ -92,8 +92,8 @@ def _wanted(goal: Goal) -> str:
 
 
 def _met(goal: Goal, found: dict[str, Ratio], best: float) -> str:
-    if not goal.least and not goal.stretch:
-        return "-"
+    if not goal.least:
+        return "stretch" if goal.stretch and best >= goal.stretch else "-"
     if all(r.median >= goal.least for r in found.values()):
         return "yes" + (" (stretch)" if goal.stretch and best >= goal.stretch else "")
     return "fleet up" if best >= goal.least else "no"

@@ -73,7 +73,8 @@ class Driver:
         finally:
             with_.close()
         if not found.findings and not dry:
-            switches.learn(bucket, exclusive=found.exclusive, matches=found.matches)
+            can = {"exclusive": found.exclusive, "matches": found.matches, "joins": found.joins}
+            switches.learn(bucket, **can)
             switches.advance(switches.get(bucket), Event.START, by=self.by)
         return found
 

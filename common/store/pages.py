@@ -18,6 +18,7 @@ from common.store.base import Doc, Store
 
 OPEN, DONE, FAILED = "open", "done", "failed"
 KEPT = 100  # failures of one page
+UPLOADS = 10_000  # of one page: of each key, several times
 
 
 class Line(NamedTuple):
@@ -39,6 +40,7 @@ class Page:
     lines: tuple[Line, ...]
     state: str
     failures: tuple[tuple[str, str], ...] = ()
+    uploads: tuple[tuple[str, str], ...] = ()  # begun for keys of this page, and perhaps not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,13 @@ class Pages:
                 "moved": 0,
                 "moved_bytes": 0,
                 "failures": [],
+                "uploads": [],
             }
         )
+
+    def note(self, page: Page, key: str, upload: str) -> None:
+        """An upload has begun; whoever does the page again ends it first."""
+        self._pages.change({"id": page.id}, push={"uploads": f"{upload}\n{key}"}, keep=UPLOADS)
 
     def cursor(self, bucket: str) -> str:
         """The last key that was listed; the listing goes on behind it."""
@@ -106,6 +113,7 @@ class Pages:
                 "moved": moved,
                 "moved_bytes": moved_bytes,
                 "failures": [list(failure) for failure in failures[:KEPT]],
+                "uploads": [],
             },
         )
 
@@ -150,4 +158,5 @@ def _load(doc: Doc) -> Page:
         tuple(Line(*line) for line in lines),
         doc["state"],
         tuple((key, why) for key, why in doc["failures"]),
+        tuple((key, name) for name, _, key in (text.partition("\n") for text in doc["uploads"])),
     )

@@ -51,6 +51,7 @@ class Switch:
     version: int
     exclusive: bool  # new lets one of many conditional puts win
     matches: bool  # new heeds If-Match
+    joins: bool  # new lets one of many conditional joins of parts win
     since: float
     why: str = ""  # it is held, and by what
 
@@ -78,6 +79,7 @@ class Switches:
         start = BUCKETS.start.value
         doc: Doc = {"id": bucket, "tenant": tenant, "phase": start, "holding": 0}
         doc |= {"epoch": 1, "version": 0, "exclusive": exclusive, "matches": matches}
+        doc |= {"joins": False}
         doc |= {"since": self._clock.wall(), "why": "", "history": []}
         if not self._switches.insert(doc) and self.get(bucket).tenant != tenant:
             raise Occupied(f"bucket {bucket} belongs to another tenant", hint="choose another name")
@@ -107,11 +109,11 @@ class Switches:
         doc = self._switches.get(bucket)
         return _load(doc) if doc else None
 
-    def learn(self, bucket: str, *, exclusive: bool, matches: bool) -> None:
+    def learn(self, bucket: str, *, exclusive: bool, matches: bool, joins: bool = False) -> None:
         """What its new store was found to do; only before the switch begins."""
         self._switches.change(
             {"id": bucket, "phase": BUCKETS.start.value},
-            set={"exclusive": exclusive, "matches": matches},
+            set={"exclusive": exclusive, "matches": matches, "joins": joins},
             inc={"version": 1},
         )
 

@@ -14,8 +14,9 @@ from enum import StrEnum
 
 from common.digest import md5
 from common.endpoints.s3 import metadata
-from common.errors import Changing, ConvoyError, Missing, Occupied
+from common.errors import Changing, ConvoyError, Missing, Occupied, Refused
 from common.store.pages import Line, Page, Pages
+from consumer.buckets import joining
 from consumer.buckets.sides import Sides
 from consumer.trans.buckets.changing import marked
 from consumer.trans.buckets.routing import worth
@@ -42,8 +43,16 @@ class Failed:
 
 def copy_page(sides: Sides, pages: Pages, page: Page, stop: Callable[[], bool]) -> None:
     """Copy what is not there yet, and report the page. Stopped it is left as it is."""
+    joining.sweep(sides, page)
+
+    def one(line: Line) -> Fate | Failed | None:
+        try:
+            return None if stop() else copy(sides, pages, page, line)
+        except ConvoyError as error:
+            return Failed(line.key, str(error))
+
     with ThreadPoolExecutor(LANES, "copier") as lanes:
-        fates = list(lanes.map(lambda line: None if stop() else _one(sides, line), page.lines))
+        fates = list(lanes.map(one, page.lines))
     if None in fates:
         return
     moved = [
@@ -56,30 +65,23 @@ def copy_page(sides: Sides, pages: Pages, page: Page, stop: Callable[[], bool]) 
     pages.finish(page, moved=len(moved), moved_bytes=moved_bytes, failures=failures)
 
 
-def movable(line: Line) -> bool:
-    """Can this object be moved by what there is?"""
-    return line.size <= LARGEST and "-" not in line.etag
+def movable(line: Line, *, joins: bool) -> bool:
+    """Can this object be moved by what there is? `joins`: new lets one of many conditional joins
+    win."""
+    return joins if "-" in line.etag else line.size <= LARGEST
 
 
-def copy(sides: Sides, line: Line) -> Fate:
+def copy(sides: Sides, pages: Pages, page: Page, line: Line) -> Fate:
     """Copy one object, unless there is a reason not to."""
     entry = sides.journal.look(sides.bucket, line.key)
     if not worth(sides.found(line.key), buried=entry.tomb):
         return Fate.BURIED if entry.tomb else Fate.THERE
-    if not movable(line):
-        raise Occupied(
-            "objects made of parts, or larger than 256 MiB, are not moved yet",
-            hint="move this bucket with a later release",
-        )
+    if not movable(line, joins=sides.joins):
+        raise Refused(f"{line.key}: too large, or made of parts that new cannot join safely")
+    if "-" in line.etag:
+        return Fate.MOVED if joining.join(sides, pages, page, line) else Fate.THERE
     data, headers = _read(sides, line)
     return _put(sides, line.key, data, headers)
-
-
-def _one(sides: Sides, line: Line) -> Fate | Failed:
-    try:
-        return copy(sides, line)
-    except ConvoyError as error:
-        return Failed(line.key, str(error))
 
 
 def _read(sides: Sides, line: Line) -> tuple[bytes, Mapping[str, str]]:

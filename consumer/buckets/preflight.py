@@ -5,12 +5,17 @@ Nothing is taken from what a store says of itself. What cannot be found out coun
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from secrets import token_hex
 
-from common.endpoints.s3 import probing
+from common.endpoints.s3 import probing, uploads
 from common.endpoints.s3.client import Client
 from common.endpoints.s3.documents import records
+from common.endpoints.s3.probing import RIVALS
+from common.endpoints.template import RESERVED
 from common.errors import ConvoyError
 from common.store.switches import Caller
 from consumer.buckets.copying import movable
@@ -18,6 +23,8 @@ from consumer.buckets.fence import Fence
 from consumer.buckets.listing import runs
 from consumer.buckets.sides import Sides
 from consumer.trans.buckets.routing import Side
+
+ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Looked:
     findings: tuple[Finding, ...]
     exclusive: bool = False
     matches: bool = False
+    joins: bool = False
     objects: int = 0
     bytes: int = 0
 
@@ -72,25 +80,57 @@ def look(sides: Sides, fence: Fence) -> Looked:
     if _rules(sides.new):
         found.append(_finding("B010", "the new bucket has rules of expiry, or may have"))
     found += _fenceable(fence)
-    objects, bytes_, unmovable = _survey(sides)
+    joins = joins_one(sides.new)
+    objects, bytes_, unmovable = _survey(sides, joins=joins)
     if unmovable:
-        found.append(_finding("B013", f"{unmovable} objects of parts, or larger than 256 MiB"))
+        found.append(_finding("B013", f"{unmovable} objects are too large, or made of parts"))
     traits = probing.probe(sides.new, "")
     if not traits.exclusive:
         found.append(_finding("B004", "several conditional puts won, or none"))
     if traits.folds:
         found.append(_finding("B011", "the new store folds names"))
-    return Looked(tuple(found), traits.exclusive, traits.matches, objects, bytes_)
+    return Looked(tuple(found), traits.exclusive, traits.matches, joins, objects, bytes_)
 
 
-def _survey(sides: Sides) -> tuple[int, int, int]:
+def _survey(sides: Sides, *, joins: bool) -> tuple[int, int, int]:
     """Objects, bytes, and how many objects cannot be moved."""
     objects = bytes_ = unmovable = 0
     for run in runs(sides.old, ""):
         objects += len(run)
         bytes_ += sum(line.size for line in run)
-        unmovable += sum(not movable(line) for line in run)
+        unmovable += sum(not movable(line, joins=joins) for line in run)
     return objects, bytes_, unmovable
+
+
+def joins_one(client: Client) -> bool:
+    """Of many uploads to one key, each joined on condition that nothing is there, does one win?"""
+    key = f"{RESERVED}-probe-{token_hex(8)}"
+    try:
+        return all(_joined(client, f"{key}/{round_}") == 1 for round_ in range(ROUNDS))
+    except ConvoyError:
+        return False
+
+
+def _joined(client: Client, key: str) -> int:
+    """How many win."""
+    begun = [uploads.create(client, key, {}) for _ in range(RIVALS)]
+    etags = [uploads.send(client, key, upload, 1, b"part") for upload in begun]
+    start = threading.Barrier(RIVALS)
+
+    def join(upload: str, etag: str) -> bool:
+        start.wait(timeout=60)
+        try:
+            return uploads.complete(client, key, upload, [etag], {"if-none-match": "*"})
+        except ConvoyError:
+            return False
+
+    try:
+        with ThreadPoolExecutor(RIVALS, "rival") as rivals:
+            return sum(rivals.map(join, begun, etags))
+    finally:
+        for upload in begun:
+            uploads.abort(client, key, upload)
+        client.delete(key)
 
 
 def _fenceable(fence: Fence) -> Iterator[Finding]:

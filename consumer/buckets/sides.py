@@ -23,6 +23,7 @@ class Sides:
     new: Client
     journal: Journal
     epoch: int
+    joins: bool = False  # new lets one of many conditional joins win
 
     @classmethod
     def of(cls, store: Store, tenant: Tenant, switch: Switch, limits: Timeouts) -> Sides:
@@ -30,7 +31,8 @@ class Sides:
         old = Location(switch.id, endpoint=tenant.old, profile=tenant.old_profile)
         new = Location(switch.id, endpoint=tenant.new, profile=tenant.new_profile)
         journal = Journal(store)
-        return cls(switch.id, Client(old, limits), Client(new, limits), journal, switch.epoch)
+        clients = Client(old, limits), Client(new, limits)
+        return cls(switch.id, *clients, journal, switch.epoch, switch.joins)
 
     def found(self, key: str) -> Found | None:
         """What new holds under the key."""

@@ -144,7 +144,7 @@ def migrate(place: Place, dry_run: DryRun = False, as_json: Json = False) -> Non
     """Move a bucket while its users go on, through the gateway.
 
     Goes on where it was left. It ends when the new store serves alone; the old bucket stays as it
-    was. Objects made of parts, or larger than 256 MiB, are refused before anything begins.
+    was. What cannot be moved safely is found and refused before anything begins.
     """
     store = state(settings())
     switch = _switch(Switches(store), place)

@@ -61,7 +61,7 @@ class User:
             self.acts += 1
 
     def act(self, chance: random.Random, s3: Any, key: str) -> None:
-        word = chance.choice("PPDDCRRRRL")
+        word = chance.choice("PPDDCMRRRRL")
         if word == "P":
             data = chance.randbytes(chance.choice((10, 10_000, 300_000)))
             self.write(key, {data}, lambda: s3.put_object(Bucket=self.bucket, Key=key, Body=data))
@@ -73,10 +73,28 @@ class User:
             there: View = {value for value in self.views[source] if value is not None}
             act = lambda: s3.copy_object(Bucket=self.bucket, Key=key, CopySource=place)  # noqa: E731
             self.write(key, there, act, absent=None in self.views[source])
+        elif word == "M":
+            data = chance.randbytes(1000)
+            self.write(key, {data}, lambda: self.in_parts(s3, key, data))
         elif word == "R":
             self.read(s3, key)
         else:
             self.list(s3)
+
+    def in_parts(self, s3: Any, key: str, data: bytes) -> None:
+        """Put it as an upload of one part. Ended by the switch, it is begun again."""
+        place = {"Bucket": self.bucket, "Key": key}
+        for last in (False, True):
+            upload = {**place, "UploadId": s3.create_multipart_upload(**place)["UploadId"]}
+            try:
+                part = s3.upload_part(**upload, PartNumber=1, Body=data)
+                parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+                s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+            except ClientError as error:
+                if last or error.response["Error"]["Code"] != "NoSuchUpload":
+                    raise
+            else:
+                return
 
     def write(
         self, key: str, after: View, act: Callable[[], object], *, absent: bool = False

@@ -14,8 +14,10 @@ import pytest
 
 from common.lifecycle.buckets import Event, Phase
 from common.store.gateways import Gateways
-from common.store.pages import Pages
+from common.store.pages import Line, Pages
 from common.store.switches import Switch
+from consumer.buckets import joining
+from consumer.buckets.sides import Sides
 from ops.switching import Driver, Spans
 from tests.gate import body, code_of, keys, marked, on_new, put_old
 from tests.servers.gateways import LEASE, World
@@ -252,6 +254,63 @@ def test_a_copier_that_is_started_again_lists_nothing_twice(gate: World) -> None
     driven(gate, Phase.DONE, driver(gate))
     assert Pages(gate.state).progress(gate.bucket).pages == 1
     assert Pages(gate.state).progress(gate.bucket).objects == 6
+
+
+def in_parts(gate: World, key: str, *sizes: int) -> str:
+    """An object on old that was made of parts; its ETag."""
+    client, place = gate.old.independent(), {"Bucket": gate.bucket, "Key": key}
+    upload = client.create_multipart_upload(**place, Metadata={"of": "parts"})["UploadId"]
+    parts = []
+    for number, size in enumerate(sizes, 1):
+        data = bytes([number]) * size
+        sent = client.upload_part(**place, UploadId=upload, PartNumber=number, Body=data)
+        parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+    client.complete_multipart_upload(**place, UploadId=upload, MultipartUpload={"Parts": parts})
+    etag: str = client.head_object(**place)["ETag"]
+    return etag
+
+
+def test_objects_made_of_parts_keep_their_etag_and_leave_no_upload_behind(gate: World) -> None:
+    five = 5 << 20
+    etags = {"alike": in_parts(gate, "alike", five, five, 100)}
+    etags["unlike"] = in_parts(gate, "unlike", five + 7, five, 1)
+    by = started(gate)
+    driven(gate, Phase.COPYING, by)
+    pages, new = Pages(gate.state), gate.new.independent()
+    place = {"Bucket": gate.bucket, "Key": "alike"}
+    left = new.create_multipart_upload(**place)["UploadId"]  # of a copier that died
+    asked = iter([False, False])
+    by.stop = lambda: next(asked, True)
+    by.look(gate.bucket)
+    pages.note(pages.waiting(gate.bucket, 1)[0], "alike", left)
+    by.stop = lambda: False
+    driven(gate, Phase.DONE, by)
+    for key, etag in etags.items():
+        head = gate.user().head_object(Bucket=gate.bucket, Key=key)
+        assert (head["ETag"], head["Metadata"]) == (etag, {"of": "parts"})
+    assert body(gate.user(), gate, "unlike").count(bytes([1])) == five + 7
+    assert "Uploads" not in new.list_multipart_uploads(Bucket=gate.bucket)
+
+
+def test_a_users_write_beats_the_join_of_a_copy(gate: World) -> None:
+    etag = in_parts(gate, "k", 5 << 20, 9)
+    by = started(gate)
+    driven(gate, Phase.COPYING, by)
+    switch, tenant = gate.switch, gate.switches.tenant("acme")
+    sides = Sides.of(gate.state, tenant, switch, by.limits)
+    pages, line = Pages(gate.state), Line("k", (5 << 20) + 9, etag.strip('"'))
+    pages.add(gate.bucket, "", [line])
+    page = pages.waiting(gate.bucket, 1)[0]
+    gate.user().put_object(Bucket=gate.bucket, Key="k", Body=b"mine")  # after the copier looked
+    assert not joining.join(sides, pages, page, line)
+    sides.close()
+    assert body(gate.user(), gate, "k") == b"mine"
+
+
+@pytest.mark.parametrize("gate_pair", ["moto-swift"], indirect=True)
+def test_objects_made_of_parts_are_refused_where_joins_are_not_exclusive(gate: World) -> None:
+    in_parts(gate, "k", 5 << 20, 9)
+    assert "B013" in [f.code for f in driver(gate).start(gate.bucket).findings]
 
 
 def test_a_move_is_withdrawn_before_anything_was_redirected(gate: World) -> None:

@@ -62,7 +62,7 @@ def test_every_phase_goes_on_when_all_is_well() -> None:
 def test_a_gateway_is_waited_for_until_its_counter_stood_still_for_a_lease() -> None:
     now = [0.0]
     still = Stillness(Clock(tick=lambda: now[0]))
-    switch = Switch("b", "t", Phase.TRACKING, False, 5, 1, True, True, 0.0)
+    switch = Switch("b", "t", Phase.TRACKING, False, 5, 1, True, True, True, 0.0)
 
     def asked(*gateways: Gateway) -> list[str]:
         return waiting(switch, gateways, still, LEASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from common.endpoints.nbd.stream import Address, Bytes
 from common.endpoints.nbd.wire import Blocks
 from common.errors import Conflict, ConvoyError, Missing, Transient
 from common.lifecycle.disks import Status
+from common.store.access import Access, DiskRecord, Task
 from consumer.trans.disks.disk import Plan, offered
 from consumer.trans.disks.exclusion import SOURCE, TARGET
 from consumer.trans.disks.mover import Proof
@@ -218,3 +220,37 @@ def test_a_copy_that_vanished_is_missing_and_nothing_is_put_in_its_place(tmp_pat
         assert not lost.exists()
         with pytest.raises(Missing):
             Client.open(Address("no-such-copy", path=str(tmp_path / "old.sock")))
+
+
+def test_a_catalogue_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    with site(tmp_path) as place:
+        place.access.create(DISK, "new")
+        fickle = Fickle(place.access)
+        assert serve(fickle, DISK, place.post(), place.stop) is End.SWITCHED
+        assert fickle.refused > 3
+        assert place.access.task(DISK).status is Status.MIGRATED
+
+
+class Fickle(Access):
+    """Calls fail now and then."""
+
+    def __init__(self, access: Access) -> None:
+        self.__dict__.update(access.__dict__)
+        self.random, self.refused = random.Random(3), 0
+
+    def _fail(self) -> None:
+        if self.random.random() < 0.4:
+            self.refused += 1
+            raise Transient("the catalogue is away")
+
+    def disk(self, id: str) -> DiskRecord:
+        self._fail()
+        return super().disk(id)
+
+    def settle(self, extern_id: str) -> Task:
+        self._fail()
+        return super().settle(extern_id)
+
+    def switch(self, task: Task, epoch: int) -> DiskRecord:
+        self._fail()
+        return super().switch(task, epoch)

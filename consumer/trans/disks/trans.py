@@ -40,6 +40,7 @@ GLANCE = 0.02  # seconds between two looks of the loop at the disk
 SETTLE = 1.0  # seconds between two flushes that shorten the log
 FEW = 256  # slices that may wait for the last flush when the guest is held
 PAUSE = 1.0  # seconds that the guest may be held before it is let go on, to try again later
+AGAIN = 0.2  # seconds between two tries to reach the catalogue
 ORDERS = 10.0  # seconds that the fence and the commit may take, then the next epoch finds out
 
 
@@ -253,18 +254,31 @@ def place(gate: str, export: str) -> Address:
 
 
 def serve(access: Access, extern_id: str, post: Post, stop: threading.Event) -> End:
-    """Hold the task, epoch after epoch, until it is over; then bring the catalogue in line."""
+    """Hold the task, epoch after epoch, until it is over and the catalogue is in line with it.
+
+    Conflict if there is nothing to be moved. A catalogue that is away is waited for.
+    """
     while not stop.is_set():
-        trans = Trans(access, extern_id, post)
         try:
-            end = trans.run()
-        except Conflict:
-            access.settle(extern_id)
-            raise
-        if end is End.FAILED:
-            access.let_go(extern_id, error=trans.why)
-            return end
+            end = _epoch(access, extern_id, post)
+        except Transient as error:
+            log.warning("catalogue.away", why=str(error))
+            stop.wait(AGAIN)
+            continue
         if end is not End.BROKEN:
-            access.settle(extern_id)
             return end
     return End.BROKEN
+
+
+def _epoch(access: Access, extern_id: str, post: Post) -> End:
+    """One holder, from whatever the last one left."""
+    task = access.settle(extern_id)
+    if task.status is Status.MIGRATED:
+        return End.SWITCHED
+    trans = Trans(access, extern_id, post)
+    end = trans.run()
+    if end is End.FAILED:
+        access.let_go(extern_id, error=trans.why)
+    elif end is not End.BROKEN:
+        access.settle(extern_id)
+    return end

@@ -32,6 +32,8 @@ SHORTEST, LONGEST = 12, 1024  # characters of a password
 MARK = "convoy_"  # tokens begin so, for those who search for secrets in the wrong places
 LOG_N, R, P = 15, 8, 1  # of scrypt: 32 MiB and about a tenth of a second
 MOST_MEMORY = 64 << 20
+_PASSWORD = re.compile(r"|scrypt\$1[0-6]\$8\$1\$[A-Za-z0-9+/=]{24}\$[A-Za-z0-9+/=]+")
+_TOKEN = re.compile(r"|[0-9a-f]{64}")
 
 
 class Role(StrEnum):
@@ -150,12 +152,19 @@ def _read(path: Path, mode: int) -> Mapping[str, Mapping[str, Any]]:
     try:
         found = json.loads(path.read_bytes())["users"]
         for record in found.values():
-            Role(record["role"])
+            _checked(record)
     except OSError as error:
         raise Denied(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Corrupt(f"{path} is no file of users", hint="remove it and add users anew") from None
     return dict(found)
+
+
+def _checked(record: Mapping[str, Any]) -> None:
+    """ValueError and the like unless it is as we write it."""
+    Role(record["role"])
+    if not (_PASSWORD.fullmatch(record["password"]) and _TOKEN.fullmatch(record["token"])):
+        raise ValueError("a hash that is not ours")
 
 
 def _user(name: str, record: Mapping[str, Any]) -> User:

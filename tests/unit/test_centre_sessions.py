@@ -207,7 +207,21 @@ def test_nobody_is_added_twice_and_nobody_removed_who_is_not_there(users: Users)
         users.remove("bob")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"users": {"ann": {"role": "king"}}}', "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "\xff",
+        '{"users": {"ann": {"role": "king", "password": "", "token": ""}}}',
+        '{"users": {"ann": {"role": "viewer"}}}',
+        '{"users": {"ann": {"role": "viewer", "password": "plain text", "token": ""}}}',
+        '{"users": {"ann": {"role": "viewer", "password": "scrypt$99$8$1$x$y", "token": ""}}}',
+        '{"users": {"ann": {"role": "viewer", "password": 7, "token": ""}}}',
+        '{"users": {"ann": {"role": "viewer", "password": "", "token": "convoy_plain"}}}',
+    ],
+)
 def test_a_file_that_is_not_ours_lets_nobody_in(users: Users, text: str) -> None:
     users.path.write_text(text)
     users.path.chmod(0o600)

@@ -100,6 +100,7 @@ def test_a_migration_is_begun_slowed_hurried_and_watched_to_its_end_without_a_re
 def test_rows_of_the_list_change_and_appear_by_themselves(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with ground_of(home) as ground, centre(home) as serving, visit(browser, serving) as here:
+        ground.turned.now = time.time()  # the centre asks for what changed of late
         first = moving(ground, "first")
         page = here.go()
         page.wait_for_selector(f"tr:has-text('{first.id}') .badge:text-is('moving')")

@@ -27,7 +27,7 @@ FITS = """
 [document.documentElement, ...document.querySelectorAll(".card, .listing, dialog, form")]
     .every(each => each.scrollWidth <= each.clientWidth)
 """
-PATIENCE = 20_000  # milliseconds for anything that a page does; it takes a fraction
+PATIENCE = 60_000  # milliseconds for anything that a page does; it takes a fraction
 _COOKIES: dict[tuple[str, int, str], Any] = {}
 DESK, PHONE = (1280, 860), (390, 844)
 

@@ -82,9 +82,13 @@ class Driver:
         """Begin the way back."""
         switches = Switches(self.store, self.clock)
         switch = switches.get(bucket)
-        early = switch.phase in (Phase.TRACKING, Phase.QUIESCING)
-        event = Event.WITHDRAW if early else Event.ROLL_BACK
-        return switches.advance(switch, event, by=self.by, why=why, holding=early)
+        if switch.phase is Phase.QUIESCING:  # first users go on, on old
+            switch = switches.advance(switch, Event.BUSY, by=self.by, why=why, holding=True)
+        if switch.phase is Phase.TRACKING:
+            if switch.holding:
+                self._fence(switch).lift(Side.OLD)
+            return switches.advance(switch, Event.WITHDRAW, by=self.by, why=why)
+        return switches.advance(switch, Event.ROLL_BACK, by=self.by, why=why)
 
     def look(self, bucket: str) -> Switch:
         """One look: the work of the phase, the facts, and the next step if one is due."""
@@ -144,32 +148,43 @@ class Driver:
 
     def _worked(self, switch: Switch, sides: Sides, facts: Facts) -> Facts:
         """Do what this phase asks for, now that its gateways have confirmed."""
+        if (switch.phase, switch.holding) == (Phase.TRACKING, True):
+            self._fence(switch).lift(Side.OLD)
+            return replace(facts, lifted=True)
         if not facts.confirmed:
             return facts
-        match switch.phase, switch.holding:
-            case Phase.QUIESCING, False:
+        return (self._last_step if switch.holding else self._step)(switch, sides, facts)
+
+    def _step(self, switch: Switch, sides: Sides, facts: Facts) -> Facts:
+        """While users read and write (but in quiescing)."""
+        match switch.phase:
+            case Phase.QUIESCING:
                 self._fence(switch).shut(Side.OLD)
                 cut(sides.old)
                 return replace(facts, fenced=True)
-            case (Phase.REDIRECTED, False):
+            case Phase.REDIRECTED:
                 self._fence(switch).prove(Side.OLD)
-            case Phase.COPYING, False:
-                self._fence(switch).prove(Side.OLD)
+            case Phase.COPYING:
                 return replace(facts, copied=self._copy(sides))
-            case Phase.VERIFYING, False:
+            case Phase.VERIFYING:
                 self._fence(switch).prove(Side.OLD)
                 return replace(facts, verified=self._verify(sides))
-            case Phase.DONE, True:
-                janitor.sweep(sides)
-                return replace(facts, swept=True)
-            case Phase.ROLLING_BACK, False:
+            case Phase.ROLLING_BACK:
                 replay.replay(sides, self.stop, shut=False)
                 return replace(facts, replayed=not self.stop())
-            case Phase.ROLLING_BACK, True:
+        return facts
+
+    def _last_step(self, switch: Switch, sides: Sides, facts: Facts) -> Facts:
+        """While writes are held."""
+        match switch.phase:
+            case Phase.DONE:
+                janitor.sweep(sides)
+                return replace(facts, swept=True)
+            case Phase.ROLLING_BACK:
                 self._fence(switch).shut(Side.NEW)
                 left = replay.replay(sides, self.stop, shut=True)
                 return replace(facts, replayed=left == 0)
-            case ((Phase.ROLLED_BACK | Phase.TRACKING), True):
+            case Phase.ROLLED_BACK:
                 self._fence(switch).lift(Side.OLD)
                 return replace(facts, lifted=True)
         return facts

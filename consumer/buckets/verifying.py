@@ -17,6 +17,7 @@ from consumer.buckets.listing import runs
 from consumer.buckets.sides import Sides
 
 KEPT = 100
+CHANGED = "old holds what was not there when it was copied"
 T = TypeVar("T")
 
 
@@ -47,7 +48,9 @@ def verify(sides: Sides, pages: Pages, stop: Callable[[], bool]) -> Verdict | No
             return None
         digest.add(proof(sides.bucket, line.key, "object", line.size, line.etag))
         objects, bytes_ = objects + 1, bytes_ + line.size
-        if why := _wrong(line, known.at(line.key), new.at(line.key), changed.at(line.key)):
+        why = _wrong(line, known.at(line.key), new.at(line.key), changed.at(line.key))
+        # what a user changes while we look is in the journal before it is on the store
+        if why and (why == CHANGED or not sides.journal.look(sides.bucket, line.key).changes):
             wrong.append((line.key, why))
     if not wrong and known.left():
         wrong.append(("", "old holds less than was copied"))
@@ -77,7 +80,7 @@ class Cursor(Generic[T]):
 
 def _wrong(line: Line, known: Line | None, new: Line | None, entry: Entry | None) -> str:
     if known != line:
-        return "old holds what was not there when it was copied"
+        return CHANGED
     if entry is not None and entry.changes:
         return ""  # the user's own by now, or deleted
     if new is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from ops.cli import terminal
 from ops.cli.buckets import state
 from ops.cli.options import settings
 
+POOL = 256  # connections to a store, at least: as many requests are under way at once
 LISTEN = "127.0.0.1:9600"
 Listen = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where clients find it.")]
 Domains = Annotated[
@@ -50,7 +52,7 @@ def gateway(
         domains=tuple(domain),
         lease=known.lease,
         hold=known.bucket_hold,
-        limits=Timeouts.of(known),
+        limits=replace(Timeouts.of(known), pool=max(known.pool, POOL)),
     )
     try:
         asyncio.run(_served(made, host, int(port)))

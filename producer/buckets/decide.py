@@ -49,7 +49,7 @@ def decide(facts: Facts) -> Event | Turn | None:
 _VERDICT = {True: Event.VERIFIED, False: Event.DIFFERED}
 # in this phase, holding or not, when all of these are so: this. The first that fits.
 _DUE: tuple[tuple[Phase, bool, tuple[str, ...], Event | Turn], ...] = (
-    (Phase.TRACKING, True, ("confirmed", "lifted"), Turn.LET_GO),
+    (Phase.TRACKING, True, ("lifted",), Turn.LET_GO),  # nothing was redirected: nobody to wait for
     (Phase.TRACKING, False, ("confirmed", "quiet"), Event.QUIET),
     (Phase.QUIESCING, False, ("confirmed", "fenced"), Event.DRAINED),
     (Phase.QUIESCING, False, ("overdue",), Event.BUSY),
@@ -61,4 +61,4 @@ _DUE: tuple[tuple[Phase, bool, tuple[str, ...], Event | Turn], ...] = (
     (Phase.ROLLING_BACK, True, ("confirmed", "replayed"), Event.RETURNED),
     (Phase.ROLLED_BACK, True, ("confirmed", "lifted"), Turn.LET_GO),
 )
-HOLDING_FROM_THE_START = frozenset({Event.BUSY, Event.WITHDRAW, Event.SEALED, Event.RETURNED})
+HOLDING_FROM_THE_START = frozenset({Event.BUSY, Event.SEALED, Event.RETURNED})

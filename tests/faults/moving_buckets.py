@@ -109,7 +109,7 @@ class User:
             self.views[key] |= after
             self.unknown += 1
             if code not in ("SlowDown", "503"):
-                self.wrong.append(f"write of {key}: {code}")
+                self.wrong.append(f"a write: {code}")
         except BotoCoreError:  # the gateway has died
             self.views[key] |= after
             self.unknown += 1
@@ -307,7 +307,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, stores(Path(place)) as (old, new):
         for number in range(given.moves):
             wrong += move(Path(place), old, new, number, given.kills)
-    print("\n".join([*wrong[:20], f"{len(wrong)} answers that no history explains"]))  # noqa: T201
+    shown = [*dict.fromkeys(wrong)][:20]
+    print("\n".join([*shown, f"{len(wrong)} answers that no history explains"]))  # noqa: T201
     sys.exit(bool(wrong))
 
 

@@ -12,6 +12,7 @@ from common.lifecycle.buckets import Phase
 from common.store.switches import Caller, Tenant
 from consumer.trans.buckets.gateway import Gateway
 from tests.gate import body, code_of, keys, put_old
+from tests.servers import fences
 from tests.servers.gateways import ACCESS, SECRET, STRANGER, World, client, served
 
 
@@ -90,6 +91,18 @@ def test_without_a_lease_nothing_is_served_and_with_a_new_one_all_is(gate: World
     gateway.routes._switches = gate.switches
     gate.confirmed()
     assert body(user, gate, "k") == b"old"
+
+
+def test_a_write_that_meets_the_fence_because_we_learn_late_is_told_to_come_again(
+    gate: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.to(Phase.TRACKING)
+    fences.SETS["swift"](gate.old.endpoint, gate.bucket, writes=False)
+    user, bucket = gate.user(), gate.bucket
+    assert code_of(lambda: user.put_object(Bucket=bucket, Key="k", Body=b"")) == "AccessDenied"
+    routes = gate.gateways["g1"][0].routes
+    monkeypatch.setattr(routes, "current", lambda _: None)  # another epoch by now
+    assert code_of(lambda: user.put_object(Bucket=bucket, Key="k", Body=b"")) == "SlowDown"
 
 
 class _Away:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -316,9 +318,8 @@ def test_objects_made_of_parts_are_refused_where_joins_are_not_exclusive(gate: W
 def test_a_move_is_withdrawn_before_anything_was_redirected(gate: World) -> None:
     by = started(gate)
     driven(gate, Phase.QUIESCING, by)
-    by.roll_back(gate.bucket, why="not today")
+    assert by.roll_back(gate.bucket, why="not today").phase is Phase.ROLLED_BACK
     gate.confirmed()
-    driven(gate, Phase.ROLLED_BACK, by)
     gate.user().put_object(Bucket=gate.bucket, Key="k", Body=b"1")
     assert not on_new(gate, "k")
 
@@ -339,6 +340,53 @@ def test_the_way_back_brings_old_to_exactly_the_users_view(gate: World) -> None:
         assert old.get_object(Bucket=gate.bucket, Key=key)["Body"].read() == data
     head = old.head_object(Bucket=gate.bucket, Key=next(iter(view)))
     assert not any("convoy" in name for name in head["Metadata"])
+
+
+def test_a_write_that_takes_for_ever_holds_up_the_switch_and_no_other_write(gate: World) -> None:
+    by = started(gate)
+    driven(gate, Phase.SEALING, by)
+    over = threading.Event()
+    with slow_put(gate, "slow", over) as codes:
+        driven(gate, Phase.DONE, by)
+        assert gate.user().put_object(Bucket=gate.bucket, Key="k", Body=b"1")
+        over.set()
+    assert codes != [200]  # it was told to come again
+    assert code_of(lambda: body(gate.user(), gate, "slow")) == "NoSuchKey"
+
+
+@contextmanager
+def slow_put(gate: World, key: str, over: threading.Event) -> Iterator[list[int]]:
+    """A put whose body does not come to its end before `over`."""
+    url = gate.user().generate_presigned_url(
+        "put_object", Params={"Bucket": gate.bucket, "Key": key}, ExpiresIn=600
+    )
+    parts, codes, begun = urlsplit(url), list[int](), threading.Event()
+
+    def flow() -> Iterator[bytes]:
+        yield b"begin"
+        begun.set()
+        over.wait(60)
+        yield b"end"
+
+    def put() -> None:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        try:
+            sent = {"Content-Length": "8"}
+            connection.request("PUT", f"{parts.path}?{parts.query}", flow(), sent)
+            codes.append(connection.getresponse().status)
+        except OSError:
+            codes.append(0)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    try:
+        assert begun.wait(30)
+        yield codes
+    finally:
+        over.set()
+        thread.join(60)
 
 
 def test_the_history_says_who_did_what(gate: World) -> None:

@@ -11,11 +11,12 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from common.endpoints.flow.connection import Broken, Connection
 from common.endpoints.flow.reply import Reply
 from common.endpoints.wire import Origin, Timeouts
-from common.errors import Refused, Transient
+from common.errors import Backpressure, Refused, Transient
 
 SMALL = 64 * 1024
 
@@ -47,7 +48,15 @@ class Pool:
     ) -> Reply:
         """One request; the answer's body is still to be read, or closed."""
         head = _head(method, target, headers, body)
-        await self._free.acquire()
+        try:
+            async with asyncio.timeout(self._limits.first_byte.total_seconds()):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Backpressure(
+                f"{method} {self.origin}: all {self._limits.pool} connections are busy",
+                retry_in=timedelta(seconds=1),
+                hint="raise the setting `pool`",
+            ) from None
         try:
             return await self._ask(method, head, body)
         except BaseException:

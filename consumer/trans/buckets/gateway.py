@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from xml.sax.saxutils import escape
 
 import structlog
@@ -21,6 +21,7 @@ from common.endpoints.s3.account import Account, Keys
 from common.endpoints.s3.location import Location
 from common.endpoints.wire import Timeouts
 from common.errors import ConvoyError
+from common.lifecycle.buckets import Phase
 from common.store.base import Store as StateStore
 from common.store.gateways import Gateways
 from common.store.journal import Journal
@@ -90,7 +91,8 @@ class Gateway:
         self._threads = ThreadPoolExecutor(THREADS, "state")
         self._background: set[asyncio.Future[object]] = set()
         self._principals: dict[tuple[str, Side], Account] = {}
-        self._in_hand: set[asyncio.Task[Answer]] = set()
+        self._in_hand: dict[asyncio.Task[Answer], tuple[str, int]] = {}
+        self._held_since: dict[tuple[str, int], float] = {}
         self._connections: set[asyncio.Task[object]] = set()
 
     # -- life -----------------------------------------------------------------------------------
@@ -102,15 +104,31 @@ class Gateway:
         count on its not happening any more.
         """
         if not self.routes.leased and self._in_hand:
-            for task in self._in_hand:
+            tasks = list(self._in_hand)
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait(self._in_hand)
+            await asyncio.wait(tasks)
         try:
             for wrong in await self.run(self.callers.look):
                 log.warning("caller.unusable", why=wrong)
-            await self.run(self.routes.renew)
+            began, found = await self.run(self.routes.read)
+            confirmed = self.routes.install(found)
+            await self.run(lambda: self.routes.beat(confirmed, began))
         except ConvoyError as error:
             log.warning("gateway.unleased", why=str(error))
+        self._cut()
+
+    def _cut(self) -> None:
+        """End writes that others have waited for long enough: where a switch holds all writes for
+        its last step, one that takes its time would stop everybody's."""
+        now = time.monotonic()
+        for task, (bucket, epoch) in self._in_hand.items():
+            switch = self.routes.current(bucket)
+            if switch is None or not switch.holding or epoch >= switch.epoch:
+                continue
+            since = self._held_since.setdefault((bucket, switch.epoch), now)
+            if now - since > self._hold and switch.phase is not Phase.TRACKING:
+                task.cancel()
 
     async def keep(self) -> None:
         """Look again and again, at least four times in a lease, until cancelled. Often: while a
@@ -132,7 +150,7 @@ class Gateway:
     async def close(self, *, within: float = 5.0) -> None:
         """Finish what is in hand, but not for ever; give back the lease."""
         if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=within)
+            await asyncio.wait(list(self._in_hand), timeout=within)
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -150,13 +168,13 @@ class Gateway:
     async def handle(self, incoming: Incoming) -> Answer:
         """The answer to one request; a Fault or one of our errors says why there is none."""
         task = asyncio.ensure_future(self._handle(incoming))
-        self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
+        self._in_hand[task] = ("", 0)
+        task.add_done_callback(lambda done: self._in_hand.pop(done, None))
         try:
             return await task
         except asyncio.CancelledError:
             if task.cancelled() and not self._leaving():
-                raise slow_down("The gateway lost its lease meanwhile; come again.") from None
+                raise slow_down("The request was ended for a switch; come again.") from None
             task.cancel()
             raise
 
@@ -176,7 +194,7 @@ class Gateway:
         while True:
             with self.routes.serving(wanted.bucket, caller.tenant.id) as (switch, by):
                 if wanted.op in WRITES:
-                    self.routes.writes(wanted.bucket)
+                    self._writes(wanted.bucket, switch.epoch)
                 if not (by.writes is Writes.HELD and wanted.op in WRITES):
                     request = Request(
                         wanted,
@@ -189,8 +207,15 @@ class Gateway:
                         payload,
                         self,
                     )
-                    return await self._do(request)
+                    return self._still(request, await self._do(request))
             await self._held(wanted, switch.epoch, until)
+
+    def _writes(self, bucket: str, epoch: int) -> None:
+        """Count a write, and remember by which epoch it began."""
+        self.routes.writes(bucket)
+        task: Any = asyncio.current_task()
+        if task in self._in_hand:
+            self._in_hand[task] = (bucket, epoch)
 
     async def _do(self, request: Request) -> Answer:
         do = _DO.get(request.asked.op)
@@ -201,6 +226,16 @@ class Gateway:
         side = Side.OLD if request.route.reads is Reads.OLD else Side.NEW
         reply = await request.ask(side, request.method, query=request.asked.query)
         return passed(reply, request.method)
+
+    def _still(self, request: Request, answer: Answer) -> Answer:
+        """A store may refuse a write because it is fenced by now, and we learn it late: that is no
+        answer for the user."""
+        now = self.routes.current(request.asked.bucket)
+        same = self.routes.leased and now is not None and now.epoch == request.switch.epoch
+        if answer.status == 403 and request.asked.op in WRITES and not same:
+            answer.drop()
+            raise slow_down("The bucket is being switched; come again.")
+        return answer
 
     async def _held(self, wanted: Asked, epoch: int, until: float) -> None:
         """Wait until the bucket is in another epoch; not for ever."""

@@ -108,7 +108,8 @@ def passed(reply: Reply, method: str) -> Answer:
         reply.close()
         said = int(length) if length.isdigit() else None
         return Answer(reply.status, headers, length=said)
-    return Answer(reply.status, headers, flow=reply.chunks(), length=reply.length)
+    flow, length_ = reply.chunks(), reply.length
+    return Answer(reply.status, headers, flow=flow, length=length_, drop=reply.close)
 
 
 async def whole(reply: Reply) -> bytes:

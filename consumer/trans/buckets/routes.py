@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
 from common.clock import Clock
 from common.store.gateways import Gateways
@@ -21,8 +22,17 @@ from consumer.trans.buckets.routing import Route, route
 SHARE = 0.75  # of a lease, after which it is not relied on any more
 
 
+class Confirmed(NamedTuple):
+    """What a gateway says of itself, by bucket."""
+
+    seen: dict[str, int]  # the epoch before which nothing is in hand any more
+    in_hand: dict[str, int]
+    wrote: dict[str, int]
+
+
 class Routes:
-    """The gateway's view of the switches. Not safe from several threads but for `renew`."""
+    """The gateway's view of the switches. `read` and `beat` wait for the store, and may run in
+    another thread; everything else is for the thread that serves."""
 
     def __init__(
         self, name: str, switches: Switches, gateways: Gateways, lease: timedelta, clock: Clock
@@ -34,18 +44,26 @@ class Routes:
         self._in_hand: Counter[tuple[str, int]] = Counter()
         self._wrote: Counter[str] = Counter()
 
-    def renew(self) -> None:
-        """Look at every switch, and confirm what holds. Raises what the store raises.
+    def read(self) -> tuple[float, list[Switch]]:
+        """Look at every switch; may be called from another thread. Raises what the store raises.
 
         Who has no lease is known to the leader before he looks: else a switch could go on behind
         his back, between his look and his first word.
         """
         if not self.leased:
             self._gateways.beat(self.name, {}, {}, {})
-        began = self._clock.tick()
-        self._known = {switch.id: switch for switch in self._switches.all()}
+        return self._clock.tick(), list(self._switches.all())
+
+    def install(self, found: list[Switch]) -> Confirmed:
+        """Serve by these from now on; what may be confirmed. In the thread that serves, so that no
+        request can begin by an older epoch behind our back."""
+        self._known = {switch.id: switch for switch in found}
         wrote = {name: self._wrote[name] for name in self._known}
-        self._gateways.beat(self.name, self.confirmed(), self._counted(), wrote)
+        return Confirmed(self.confirmed(), self._counted(), wrote)
+
+    def beat(self, confirmed: Confirmed, began: float) -> None:
+        """Confirm it, and hold the lease from when the look began."""
+        self._gateways.beat(self.name, *confirmed)
         self._until = began + self._span
 
     def leave(self) -> None:

@@ -36,6 +36,7 @@ class Answer:
     body: bytes = b""
     flow: AsyncGenerator[bytes, None] | None = None
     length: int | None = None  # of a flow, or said of a body that HEAD leaves out
+    drop: Callable[[], None] = lambda: None  # let go of a flow that is not given out after all
 
 
 class Incoming:
@@ -170,8 +171,9 @@ async def _pour(
         async with aclosing(flow):
             async for piece in flow:
                 writer.write(b"%x\r\n%s\r\n" % (len(piece), piece) if framed else piece)
-                await writer.drain()
-    except ConvoyError as error:  # the head is out: all that is left to say is that it is broken
+                async with asyncio.timeout(WAITING):
+                    await writer.drain()
+    except (ConvoyError, TimeoutError) as error:  # the head is out: all that is left is to cut it
         log.warning("gateway.cut", why=str(error))
         writer.transport.abort()
         return False

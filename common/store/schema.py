@@ -38,4 +38,7 @@ SHAPES: Mapping[str, Shape] = {
     "t_lc_info": Shape(indexes=(("extern_id",),)),
     "t_migrate_udisk_task": Shape(unique=(("extern_id",),)),
     "t_migrate_udisk_past": Shape(indexes=(("extern_id",),)),
+    "partitions": Shape(indexes=(("target",), ("restore",))),
+    "tokens": Shape(),  # one per nodeset, source disk and target disk
+    "nodes": Shape(),  # what data nodes say of themselves
 }

@@ -21,7 +21,7 @@ def verdicts(record: Record, view: View, knobs: Knobs) -> list[Verdict]:
     """All candidates, the best first: in the source's nodeset, then its zone, then most free."""
     near = next((c for c in view.candidates if c.host == record.source), None)
     found = [
-        Verdict(c, tuple(_against(record, c, knobs)), tuple(_lacking(record, c, view)))
+        Verdict(c, tuple(_against(record, c, view, knobs)), tuple(_lacking(record, c, view)))
         for c in view.candidates
     ]
     return sorted(found, key=lambda verdict: _order(verdict, near))
@@ -46,9 +46,11 @@ def _order(verdict: Verdict, near: Candidate | None) -> tuple[object, ...]:
     return (bool(verdict.reasons), *away, -some.free_bytes, some.host, some.disk)
 
 
-def _against(record: Record, some: Candidate, knobs: Knobs) -> Iterable[str]:
+def _against(record: Record, some: Candidate, view: View, knobs: Knobs) -> Iterable[str]:
     if some.host in record.hosts:
         yield "holds a replica already"
+    elif view.of(some.host).epoch and some.host not in record.learners:
+        yield "has an old copy, which was not put aside yet"
     if not some.alive:
         yield "gives no sign of life"
     if not some.writable:

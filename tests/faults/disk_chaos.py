@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 
 from common.lifecycle.disks import Status
+from ops.demo.guest import BLOCK, Guest
 from ops.processes import Child
 from tests.disks import DISK, MIB, Site, site
-from tests.guests import BLOCK, Guest
 from tests.waiting import eventually
 
 PATIENCE = 120.0

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.lifecycle.disks import Status
+from ops.demo.guest import BLOCK, Guest
 from ops.processes import Child
 from tests.disks import DISK, MIB, Site, site
-from tests.guests import BLOCK, Guest
 from tests.waiting import eventually
 
 SIZE = 24 * MIB

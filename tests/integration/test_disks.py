@@ -24,8 +24,8 @@ from consumer.trans.disks.exclusion import SOURCE, TARGET
 from consumer.trans.disks.mover import Proof
 from consumer.trans.disks.shelf import Shelf
 from consumer.trans.disks.trans import End, Post, serve
+from ops.demo.guest import BLOCK, Guest
 from tests.disks import DISK, MIB, Site, site
-from tests.guests import BLOCK, Guest
 from tests.waiting import eventually
 
 BLOCKS = 16 * MIB // BLOCK

@@ -48,6 +48,7 @@ class Line:
         self._end: End | None = None
         self._sent: dict[int, tuple[int, float]] = {}  # how long the answer is, and since when
         self._over = threading.Event()
+        self._arrived: Client | None = None
 
     def address(self) -> Address:
         """Where the mover finds this side, as the same mount."""
@@ -62,6 +63,8 @@ class Line:
         if self._end:
             self._end.close()
             self._end = None
+        elif self._arrived:  # the loop has ended before it heard of it
+            self._arrived.close()
 
     def stay_out(self) -> None:
         """Do not come back if this connection is lost."""
@@ -109,6 +112,9 @@ class Line:
                 log.warning("side.away", side=self.side, why=str(error))
                 self._over.wait(AGAIN)
                 continue
+            self._arrived = client
+            if self._over.is_set():
+                client.close()
             self._loop.call(partial(self._opened, client))
             return
 

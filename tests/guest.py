@@ -86,6 +86,7 @@ class Guest:
             line.request("GET", path, headers={**self._headers(False), **more})
             answer = line.getresponse()
             assert answer.status == 200, answer.read()
+            assert answer.readline()  # from here on nothing is missed
             yield Ear(answer)
         finally:
             line.close()

@@ -57,8 +57,8 @@ def made(home: Path, name: str) -> str:
 
 
 def test_a_change_arrives_without_being_asked_for(ann: Guest, home: Path) -> None:
-    id = made(home, "live")
     with ann.listening() as ear:
+        id = made(home, "live")
         ear.until("migrations", id)
         ann.post(f"/migrations/{id}/pause")
         while (row := ear.until("migrations", id))["hold"] is None:
@@ -69,7 +69,6 @@ def test_a_change_arrives_without_being_asked_for(ann: Guest, home: Path) -> Non
 def test_who_asks_for_one_migration_hears_of_that_one(ann: Guest, home: Path) -> None:
     one, other = made(home, "this"), made(home, "other")
     with ann.listening(migration=one) as ear:
-        ear.until("migration", one)
         ann.post(f"/migrations/{other}/pause")
         ann.post(f"/migrations/{one}/drain")
         while True:
@@ -82,8 +81,8 @@ def test_who_asks_for_one_migration_hears_of_that_one(ann: Guest, home: Path) ->
 
 
 def test_what_happened_while_the_line_was_cut_is_told_afterwards(ann: Guest, home: Path) -> None:
-    id = made(home, "cut")
     with ann.listening() as ear:
+        id = made(home, "cut")
         ear.until("migrations", id)
         last = ear.last
     seen: list[str | None] = []

@@ -57,11 +57,20 @@ class Site:
 
     def process(self, name: str, failpoints: str = "", *, iodepth: int = 2) -> Child:
         """A Trans in a process of its own, to be killed."""
-        argv = [sys.executable, "-m", "consumer.trans.disks", "trans", "--disk", DISK]
-        argv += ["--socket", str(self.home / f"{name}.sock"), "--iodepth", str(iodepth)]
+        words = ["trans", "--disk", DISK, "--socket", str(self.home / f"{name}.sock")]
+        return self.role(name, *words, "--iodepth", str(iodepth), failpoints=failpoints)
+
+    def around(self, name: str) -> Child:
+        """A gate (`old`, `new`) or the guest's `proxy` in a process of its own."""
+        if name == "proxy":
+            return self.role(name, "proxy", "--disk", DISK, "--socket", str(self.guest.path))
+        return self.role(name, "gate", "--set", name, "--folder", str(self.home / name))
+
+    def role(self, name: str, *words: str, failpoints: str = "") -> Child:
+        argv = [sys.executable, "-m", "consumer.trans.disks", *words]
         env = {**os.environ, "CONVOY_STATE_URL": f"sqlite://{self.home}/state.db"}
         env |= {"CONVOY_HOME": str(self.home), "CONVOY_FAILPOINTS": failpoints}
-        return spawn(name, argv, env=env, log=self.home / "trans.log", cwd=ROOT)
+        return spawn(name, argv, env=env, log=self.home / f"{words[0]}.log", cwd=ROOT)
 
     def go_on(self, **fields: object) -> threading.Thread:
         thread = threading.Thread(target=self._serve, args=(self.post(**fields),), daemon=True)
@@ -108,9 +117,14 @@ def proxy(home: Path, access: Access) -> Iterator[GateProxy]:
 
 @contextmanager
 def site(
-    home: Path, size: int = 16 * MIB, *, old: type[File] = File, new: type[File] = File
+    home: Path,
+    size: int = 16 * MIB,
+    *,
+    old: type[File] = File,
+    new: type[File] = File,
+    bare: bool = False,
 ) -> Iterator[Site]:
-    """Everything but the Trans; ended with the block."""
+    """Everything but the Trans, ended with the block; `bare`: without gates and proxy, too."""
     store = SqliteStore(str(home / "state.db"))
     access = Access(store)
     with ExitStack() as stack:
@@ -120,9 +134,10 @@ def site(
             access.add_set(name, str(home / f"{name}.sock"))
         disk = access.add_disk(DISK, "old", size)
         Shelf(access, "old", str(home / "old")).find(disk.lc)
-        for name, kind in (("old", old), ("new", new)):
-            stack.enter_context(gate(home, access, name, kind))
-        stack.enter_context(proxy(home, access))
+        if not bare:
+            for name, kind in (("old", old), ("new", new)):
+                stack.enter_context(gate(home, access, name, kind))
+            stack.enter_context(proxy(home, access))
         made = Site(home, access, size)
         try:
             yield made

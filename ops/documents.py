@@ -12,6 +12,7 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
+from common.lifecycle.buckets import BUCKETS
 from common.lifecycle.registry import LIFECYCLES
 from common.lifecycle.units import UNIT
 from common.machine import Edge, Machine
@@ -33,7 +34,7 @@ out of there again.
 
 def states() -> str:
     """Every table as a diagram and as rows."""
-    tables = [UNIT, *LIFECYCLES.values()]
+    tables = [UNIT, *LIFECYCLES.values(), BUCKETS]  # buckets: a switch, no kind of the fleet yet
     return "\n".join([_STATES, *map(_machine, tables), *_holds()])
 
 

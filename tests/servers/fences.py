@@ -27,8 +27,9 @@ def set_swift(endpoint: str, bucket: str, *, writes: bool) -> None:
         token, place = answer.headers["X-Auth-Token"], answer.headers["X-Storage-Url"]
     access = {"X-Container-Read": swift.GUEST, "X-Container-Write": swift.GUEST if writes else ""}
     said = {"X-Auth-Token": token, **access}
-    change = urllib.request.Request(f"{place}/{bucket}", headers=said, method="POST")
-    urllib.request.urlopen(change, timeout=30).close()
+    for container in (bucket, f"{bucket}%2Bsegments"):  # where the parts of uploads are
+        change = urllib.request.Request(f"{place}/{container}", headers=said, method="PUT")
+        urllib.request.urlopen(change, timeout=30).close()
 
 
 def set_ceph(endpoint: str, bucket: str, *, writes: bool) -> None:

@@ -88,6 +88,7 @@ def test_a_migration_is_begun_slowed_hurried_and_watched_to_its_end_without_a_re
         eventually(lambda: done(page.inner_text(".figure.far")) == USERS)
         page.wait_for_selector(".lit:has-text('done')")
         assert page.evaluate("window.__loaded") == 1
+        eventually(lambda: page.locator(".heat .cell.s4").count() == USERS)
         here.shot("live-done", whole=True)
         [row] = terminal.told("list")
         assert row["phase"] == "done"

@@ -102,8 +102,8 @@ function built(root, path, seen, signal, taken) {
     element("div", { class: "columns" },
       section("States", states), section("Throughput", chart.root, chart.beside),
       failed.root, section("Units", element("div", {}, cells.root, every.root)),
-      element("div", { class: "stack" }, section("Consumers at work", working.root), section("Limits", limits, change)),
-      section("History", past.root), section("About", about)));
+      element("div", { class: "stack" }, section("Consumers at work", working.root), section("Limits", limits, change), section("About", about)),
+      element("div", { class: "whole" }, section("History", past.root))));
   const draws = [
     onChange((now) => fill(head, ...heading(now, taken))),
     onChange((now) => fill(notes, noted(now))),

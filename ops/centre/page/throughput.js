@@ -40,7 +40,7 @@ export function throughput(path, signal) {
     try {
       const { points, step } = await get(path, {}, signal);
       const begun = live[0]?.at ?? Infinity;
-      rows = [...told(points, step).filter((row) => row.at < begun && row.at <= now()), ...live];
+      rows = [...told(points.filter((point) => point.at + step <= begun), step), ...live];
       usual = step;
       draw();
     } catch (error) {
@@ -81,9 +81,10 @@ export function throughput(path, signal) {
   }
 }
 
-/** Points of whole steps as samples at both ends of each, so that one point is a line, too. */
+/** Points of whole steps as samples at both ends of each, so that one point is a line, too; the step
+    that is not over ends now. */
 function told(points, step) {
-  return points.flatMap((point) => [point, { ...point, at: point.at + step }]);
+  return points.flatMap((point) => [point, { ...point, at: Math.min(point.at + step, now()) }]);
 }
 
 function plot(rows, measure, width, label, gap) {

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from common.endpoints.nbd.admission import mount
-from common.endpoints.nbd.client import Client
+from common.endpoints.nbd.client import Client, look
 from common.endpoints.nbd.export import File
 from common.endpoints.nbd.listener import Listener, bound
-from common.endpoints.nbd.passes import Pass, token
+from common.endpoints.nbd.passes import FENCE, MOUNT, READ, Pass, fencing, mounting, reading, token
 from common.endpoints.nbd.serving import serve
 from common.endpoints.nbd.stream import Address, Bytes
 from common.errors import Conflict, ConvoyError, Corrupt, Denied, Refused, Stale, Transient
@@ -59,8 +59,8 @@ def gate(home: Path, kind: type[File] = File) -> Iterator[Address]:
 
 
 def writer(where: Address, epoch: int, returns: int = 0, *, fence: bool = False) -> Client:
-    name = Pass("d", mount(epoch, returns), fence, token(SECRET, "d", epoch))
-    return Client.open(where._replace(export=str(name)))
+    name = fencing(SECRET, "d", epoch) if fence else mounting(SECRET, "d", mount(epoch, returns))
+    return Client.open(where._replace(export=name))
 
 
 def test_a_later_mount_cuts_off_the_earlier_one(tmp_path: Path) -> None:
@@ -170,10 +170,13 @@ def test_a_mount_that_the_catalogue_did_not_grant_is_denied(tmp_path: Path) -> N
     with gate(tmp_path) as where:
         granted = token(SECRET, "d", 1)
         for name in (
-            Pass("d", mount(1), token="0" * 32),
-            Pass("d", mount(2), token=granted),
-            Pass("d", mount(1), token=token(SECRET, "e", 1)),
-            Pass("d", mount(2), fence=True, token=granted),
+            Pass("d", mount(1), MOUNT, "0" * 32),
+            Pass("d", mount(1), MOUNT, "\u00e4" * 32),
+            Pass("d", mount(2), MOUNT, granted),
+            Pass("d", mount(1), MOUNT, token(SECRET, "e", 1)),
+            Pass("d", mount(2), FENCE, granted),
+            Pass("d", 0, READ, granted),
+            Pass("d"),
         ):
             with pytest.raises(Denied):
                 Client.open(where._replace(export=str(name)))
@@ -185,13 +188,18 @@ def test_a_name_that_could_be_no_disk_is_refused(tmp_path: Path, name: str) -> N
         Pass.read(name)
 
 
-def test_without_a_mount_a_disk_is_only_read(tmp_path: Path) -> None:
+def test_a_reader_reads_and_disturbs_no_writer(tmp_path: Path) -> None:
     with gate(tmp_path) as where:
-        reader = Client.open(where)
+        assert look(where).size == MIB
+        wrote = writer(where, 1)
+        reader = Client.open(where._replace(export=reading(SECRET, "d")))
         assert reader.read(0, 512) == bytes(512)
         with pytest.raises(Refused):
             reader.write(0, b"x" * 512)
+        wrote.write(0, b"1" * 512)
+        assert reader.read(0, 512) == b"1" * 512
         reader.close()
+        wrote.close()
 
 
 def test_two_gates_cannot_serve_one_set(tmp_path: Path) -> None:

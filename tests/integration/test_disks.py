@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from common.endpoints.nbd import wire
 from common.endpoints.nbd.admission import mount
 from common.endpoints.nbd.asking import Offer
-from common.endpoints.nbd.client import Client
+from common.endpoints.nbd.client import Client, look
 from common.endpoints.nbd.export import WRITABLE, File
-from common.endpoints.nbd.passes import Pass, token
+from common.endpoints.nbd.passes import mounting
 from common.endpoints.nbd.stream import Address, Bytes
 from common.endpoints.nbd.wire import Blocks
 from common.errors import Conflict, ConvoyError, Missing, Transient
@@ -185,8 +186,9 @@ def test_a_guest_that_skips_its_login_is_cut_off_before_a_slice_is_copied(tmp_pa
     with site(tmp_path, new=Failing) as place:
         record = place.access.disk(DISK)
         secret = place.access.set("old").secret
-        name = Pass(record.lc, mount(record.epoch), token=token(secret, record.lc, record.epoch))
-        direct = Address(str(name), path=str(tmp_path / "old.sock"))
+        direct = Address(
+            mounting(secret, record.lc, mount(record.epoch)), path=str(tmp_path / "old.sock")
+        )
         past = Client.open(direct)
         past.write(0, b"before" * 100)
         Failing.bad.set()
@@ -215,11 +217,10 @@ def test_a_copy_that_vanished_is_missing_and_nothing_is_put_in_its_place(tmp_pat
     with site(tmp_path) as place:
         lost = place.copy("old")
         lost.rename(tmp_path / "elsewhere")
-        with pytest.raises(Missing):
-            Client.open(Address(place.access.disk(DISK).lc, path=str(tmp_path / "old.sock")))
+        for name in (place.access.disk(DISK).lc, "no-such-copy"):
+            with pytest.raises(Missing):
+                look(Address(name, path=str(tmp_path / "old.sock")))
         assert not lost.exists()
-        with pytest.raises(Missing):
-            Client.open(Address("no-such-copy", path=str(tmp_path / "old.sock")))
 
 
 def test_a_catalogue_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
@@ -254,3 +255,37 @@ class Fickle(Access):
     def switch(self, task: Task, epoch: int) -> DiskRecord:
         self._fail()
         return super().switch(task, epoch)
+
+
+def test_a_hostile_guest_harms_neither_trans_nor_another_guest(tmp_path: Path) -> None:
+    draw = random.Random(11)
+    with site(tmp_path, new=Failing) as place:
+        Failing.bad.set()
+        thread = place.begin()
+        eventually(lambda: place.access.task(DISK).status is Status.MIGRATING)
+        guest = Guest(place.guest, BLOCKS // 2, 8).start()
+        wrote(guest)
+        for _ in range(60):
+            client = Client.open(Address("vol", path=str(tmp_path / "trans.sock")))
+            with client.detach() as sock, suppress(OSError):
+                for _ in range(draw.randrange(1, 6)):
+                    sock.sendall(hostile(draw))
+        Failing.bad.clear()
+        ended(place, thread, End.SWITCHED)
+        wrote(guest)
+        guest.stop()
+        data = place.copy("new").read_bytes()
+        assert guest.wrong == [] and guest.mistakes(data) == []
+
+
+def hostile(draw: random.Random) -> bytes:
+    """A request in or out of bounds, whole or cut short; or anything. It may only change the half
+    of the disk that the other guest does not use."""
+    half = 8 * MIB
+    kind = draw.choice([0, 1, 3, 4, 5, 6, 7, 99])
+    offset = draw.choice([half, half + draw.randrange(half), 16 * MIB - 1, 1 << 63, (1 << 64) - 1])
+    length = draw.choice([0, 1, 4096, MIB, 8 * MIB, (1 << 32) - 1])
+    magic = draw.choice([wire.REQUEST] * 7 + [0])
+    head = wire.COMMAND.pack(magic, draw.choice([0, 0, 1, 2, 255]), kind, 7, offset, length)
+    payload = bytes(draw.randrange(0, 5000)) if kind == wire.CMD_WRITE else b""
+    return draw.choice([head + payload, head[:20], draw.randbytes(40)])

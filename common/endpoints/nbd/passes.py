@@ -6,17 +6,19 @@ import hmac
 from hashlib import sha256
 from typing import NamedTuple
 
+from common.endpoints.nbd.admission import epoch_of, last
 from common.errors import Refused
 
-FENCE = "fence"
+MOUNT, FENCE, READ = "mount", "fence", "read"
 
 
 class Pass(NamedTuple):
-    """What an export's name says: which disk, as which mount; or to fence an epoch off."""
+    """What an export's name says: which disk, and to mount it, to read it, or to fence an epoch
+    off. Without a kind it gives no right but to ask what the disk is."""
 
     disk: str
-    mount: int | None = None
-    fence: bool = False
+    mount: int = 0
+    kind: str = ""
     token: str = ""
 
     @classmethod
@@ -24,14 +26,12 @@ class Pass(NamedTuple):
         disk, *rest = name.split("@")
         if not rest:
             return cls(checked(disk))
-        if len(rest) != 3 or rest[0] not in ("mount", FENCE) or not rest[1].isdecimal():
+        if len(rest) != 3 or rest[0] not in (MOUNT, FENCE, READ) or not rest[1].isdecimal():
             raise Refused(f"{name!r} is no name of an export", hint="ask the catalogue for it")
-        return cls(checked(disk), int(rest[1]), rest[0] == FENCE, rest[2])
+        return cls(checked(disk), int(rest[1]), rest[0], rest[2])
 
     def __str__(self) -> str:
-        if self.mount is None:
-            return self.disk
-        return f"{self.disk}@{FENCE if self.fence else 'mount'}@{self.mount}@{self.token}"
+        return f"{self.disk}@{self.kind}@{self.mount}@{self.token}" if self.kind else self.disk
 
 
 def token(secret: str, disk: str, epoch: int) -> str:
@@ -47,3 +47,18 @@ def checked(disk: str) -> str:
 
 
 _NAMED = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+")
+
+
+def mounting(secret: str, disk: str, number: int) -> str:
+    """The name for a writer; `number` is its mount."""
+    return str(Pass(disk, number, MOUNT, token(secret, disk, epoch_of(number))))
+
+
+def fencing(secret: str, disk: str, epoch: int) -> str:
+    """The name that fences all of an epoch off, when it is asked for."""
+    return str(Pass(disk, last(epoch), FENCE, token(secret, disk, epoch)))
+
+
+def reading(secret: str, disk: str) -> str:
+    """The name for a reader, who disturbs nobody."""
+    return str(Pass(disk, 0, READ, token(secret, disk, 0)))

@@ -3,7 +3,7 @@
 A writer logs in under a name that carries its mount and the token that the catalogue gave for it
 (`Pass`). A later mount is let in when everything of the earlier ones has ended: what they had
 sent is carried out or gone, their connections are cut, and the new mount is written down, so
-that the gate's own death lets nobody back in. A name without a mount may only read. Servers that
+that the gate's own death lets nobody back in. Readers come by a pass of their own. Servers that
 know nothing of mounts (qemu-nbd, nbdkit) are used through a gate and by nobody else.
 """
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from common.endpoints.nbd.admission import Admission, epoch_of, last
 from common.endpoints.nbd.asking import Offer
 from common.endpoints.nbd.export import Export, told
-from common.endpoints.nbd.passes import FENCE, Pass, token
+from common.endpoints.nbd.passes import FENCE, READ, Pass, token
 from common.endpoints.nbd.stream import Bytes, Stream
 from common.endpoints.nbd.wire import Extent
 from common.errors import Conflict, Corrupt, Denied, Missing, Stale
@@ -173,14 +173,15 @@ class BlockGate:
     def open(self, name: str, stream: Stream) -> Export:
         """Log in: as a writer, as a reader, or to fence an epoch off and then read."""
         wanted = Pass.read(name)
-        backing = self._find(wanted.disk)
-        if wanted.mount is None:
-            return backing.readable()
         epoch = epoch_of(wanted.mount)
-        if not hmac.compare_digest(token(self._secret, wanted.disk, epoch), wanted.token):
-            raise Denied(f"no right to mount {wanted.disk}", hint="ask the catalogue")
+        right = token(self._secret, wanted.disk, epoch)
+        if not hmac.compare_digest(right.encode(), wanted.token.encode()):
+            raise Denied(f"no right to open {wanted.disk}", hint="ask the catalogue")
+        backing = self._find(wanted.disk)
+        if wanted.kind == READ:
+            return backing.readable()
         door = self.door(wanted.disk)
-        if wanted.fence:
+        if wanted.kind == FENCE:
             door.fence(epoch)
             return backing.readable()
         inner = backing.writable()

@@ -20,7 +20,7 @@ from common.endpoints.nbd.admission import mount
 from common.endpoints.nbd.answering import Answering
 from common.endpoints.nbd.asking import Offer
 from common.endpoints.nbd.client import Client, look
-from common.endpoints.nbd.passes import Pass, token
+from common.endpoints.nbd.passes import mounting
 from common.endpoints.nbd.stream import FOREVER, Address, Stream
 from common.errors import Conflict, ConvoyError, Transient
 from common.lifecycle import disks
@@ -85,8 +85,7 @@ class GateProxy:
             return place(task.trans_ip, self._extern_id)
         record = self._access.change(disks.mounted(self._extern_id))
         known = self._access.set(record.set)
-        signed = token(known.secret, record.lc, record.epoch)
-        return place(known.gate, str(Pass(record.lc, mount(record.epoch), token=signed)))
+        return place(known.gate, mounting(known.secret, record.lc, mount(record.epoch)))
 
 
 class Held:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import structlog
 
-from common.errors import ConvoyError
+from common.errors import Refused
 from common.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
@@ -238,7 +238,7 @@ class End:
                 if not used:
                     break
                 self._from += used
-        except ConvoyError as error:
+        except Refused as error:  # by the protocol; anything else is ours, and ends us
             log.warning("nbd.broken", why=str(error))
             self._lost()
             return

@@ -17,10 +17,10 @@ from enum import StrEnum
 
 import structlog
 
-from common.endpoints.nbd.admission import last, mount
+from common.endpoints.nbd.admission import mount
 from common.endpoints.nbd.client import Client
 from common.endpoints.nbd.listener import Listener, bound
-from common.endpoints.nbd.passes import Pass, token
+from common.endpoints.nbd.passes import fencing, mounting
 from common.endpoints.nbd.stream import Address
 from common.errors import Conflict, ConvoyError, Transient
 from common.failpoints import failpoint
@@ -141,8 +141,7 @@ class Trans:
 
     def _login(self, set: str, lc: str) -> Callable[[int], Address]:
         known, epoch = self._access.set(set), self._epoch
-        signed = token(known.secret, lc, epoch)
-        return lambda returns: place(known.gate, str(Pass(lc, mount(epoch, returns), token=signed)))
+        return lambda returns: place(known.gate, mounting(known.secret, lc, mount(epoch, returns)))
 
     def _ended(self, end: End, why: str = "") -> None:
         with self._lock:
@@ -231,8 +230,7 @@ class Trans:
 
     def _fence(self) -> None:
         known, lc = self._access.set(self._task.source_set), self._task.source_lc
-        signed = token(known.secret, lc, self._epoch)
-        name = str(Pass(lc, last(self._epoch), fence=True, token=signed))
+        name = fencing(known.secret, lc, self._epoch)
         deadline = time.monotonic() + ORDERS
         while True:
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from common.lifecycle import disks
 from common.lifecycle.disks import Event, Status
 from common.store.access import Access, DiskRecord, Task
 from common.store.base import Documents, Store
-from common.store.sqlite import SqliteStore
+from tests.servers.stores import Lab
 
 GIB = 1 << 30
 
@@ -56,8 +55,8 @@ class MortalDocuments:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = SqliteStore(str(tmp_path / "state.db"))
+def store(shared_store_lab: Lab) -> Iterator[Store]:
+    made = shared_store_lab.open()
     yield made
     made.close()
 

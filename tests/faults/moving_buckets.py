@@ -240,7 +240,8 @@ def _endure(fleet: Fleet, store: Switches, bucket: str, chance: random.Random, k
             done += 1
         fleet.tend()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{bucket} is still {store.get(bucket)}")
+            said = fleet.children["driver"].said()
+            raise TimeoutError(f"{bucket} is still {store.get(bucket)}; the driver said {said}")
     threading.Event().wait(1)
 
 

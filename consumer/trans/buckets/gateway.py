@@ -144,6 +144,8 @@ class Gateway:
         self._connections.add(task)
         try:
             await converse(reader, writer, self.handle)
+        except asyncio.CancelledError:
+            pass  # by `close`; whoever started us has no use for it
         finally:
             self._connections.discard(task)
 

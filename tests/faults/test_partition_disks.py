@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Conflict, Corrupt, Permanent, Transient
+from common.errors import Conflict, Corrupt, Permanent, Refused, Transient
 from common.lifecycle.partitions.record import Config
 from consumer.trans.partitions import health
 from consumer.trans.partitions.disk import BACKUP, Disk
@@ -217,6 +217,22 @@ def test_the_same_append_twice_is_one_and_another_at_its_place_is_refused(bench:
         bench.extents.append("1", 0, b"other")
     with pytest.raises(Conflict):
         bench.extents.append("1", 9000, b"gap")
+
+
+def test_a_file_that_is_gone_is_not_made_anew_with_a_hole(bench: Bench) -> None:
+    bench.append()
+    (bench.extents.folder / "1").unlink()
+    with pytest.raises(Permanent):
+        bench.append()
+    assert bench.verdict == (Status.BAD, Cause.LOST)
+    assert not (bench.extents.folder / "1").exists()
+
+
+@pytest.mark.parametrize("name", ["META", "1.sum", "../1", ".disk_id", "", "a" * 101, "a/b", "ä"])
+def test_no_name_of_an_extent_leads_to_another_file(name: str, bench: Bench) -> None:
+    with pytest.raises(Refused):
+        bench.append(b"x", name)
+    assert bench.verdict == (Status.GOOD, None)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"not json", b'{"meta": {}, "crc32": 0}'])

@@ -198,7 +198,25 @@ def test_below_the_floor_reads_go_on_and_writes_are_refused_with_the_reason(
         assert scene.client.read("7", "1")[:4] == b"kept"
 
 
-def test_a_disk_that_errs_is_left_without_a_person(tmp_path: Path) -> None:
+def by_eio(copy: Path) -> None:
+    (copy / "bad").symlink_to("/proc/self/mem")  # EIO, from the kernel
+    (copy / "bad").replace(copy / "1")
+
+
+def by_hanging(copy: Path) -> None:
+    os.mkfifo(copy.parent / "bad")
+    (copy.parent / "bad").replace(copy.parent / ".disk_id")  # whoever opens it to read waits
+
+
+def by_loss(copy: Path) -> None:
+    copy.parent.rename(copy.parent.with_name("gone"))
+
+
+FAULTS = {"eio": by_eio, "hung": by_hanging, "lost": by_loss}
+
+
+@pytest.mark.parametrize("cause", FAULTS)
+def test_a_disk_that_errs_is_left_without_a_person(cause: str, tmp_path: Path) -> None:
     auto = Settings(silence=timedelta(seconds=2), evacuates=True, heals=True)
     with cluster(tmp_path, 4) as some:
         scene = Scene(some, 3, auto)
@@ -206,17 +224,37 @@ def test_a_disk_that_errs_is_left_without_a_person(tmp_path: Path) -> None:
             eventually(writer.more())
             bad = scene.hosts[1]
             [copy] = some.copies(bad, "7")
-            (copy / "1").unlink()
-            (copy / "1").symlink_to("/proc/self/mem")  # EIO, from the kernel
+            FAULTS[cause](copy)
+            eventually(lambda: (str(copy.parent), cause) in found_bad(some, bad), 60)
             # its place is taken by another disk, maybe of the same node
-            eventually(lambda: not copy.exists() and len(scene.record().hosts) == 3, 60)
-            eventually(scene.rests, 60)
+            eventually(lambda: settled(scene, copy), 60)
             eventually(writer.more())
-        told = Nodes(some.store).get(bad) or {}
-        assert ("unavailable", "eio") in {(d["status"], d["cause"]) for d in told["disks"]}
         assert writer.errors == []
         for host in scene.record().hosts:
             assert scene.told(host)[: len(writer.acked)] == bytes(writer.acked)
+
+
+def found_bad(some: Cluster, name: str) -> set[tuple[str, str]]:
+    """The disks of a node that it calls bad, and why."""
+    disks = (Nodes(some.store).get(name) or {})["disks"]
+    return {(disk["path"], disk["cause"]) for disk in disks if disk["status"] == "unavailable"}
+
+
+def settled(scene: Scene, copy: Path) -> bool:
+    """Are there three replicas again, none of them on that disk?"""
+    record = scene.rests()
+    there = {
+        name: (Nodes(scene.cluster.store).get(name) or {})["copies"].get("7", {}).get("disk")
+        for name in scene.cluster.names
+    }
+    return (
+        bool(record)
+        and len(scene.partitions.get("7").hosts) == 3
+        and all(
+            there[host] and there[host] != str(copy.parent)
+            for host in scene.partitions.get("7").hosts
+        )
+    )
 
 
 def test_a_controller_that_is_killed_after_every_write_still_ends_the_move(tmp_path: Path) -> None:

@@ -44,7 +44,18 @@ class Cluster:
         for folder in ("state", "disk_1", "disk_2"):
             (home / folder).mkdir(parents=True, exist_ok=True)
         argv: list[str | Path] = [sys.executable, "-m", "consumer.trans.partitions"]
-        argv += ["--listen", name, "--state", home / "state", "--store", self.url, "--beat", BEAT]
+        argv += [
+            "--listen",
+            name,
+            "--state",
+            home / "state",
+            "--store",
+            self.url,
+            "--beat",
+            BEAT,
+            "--patience",
+            "2",
+        ]
         for disk in self.disks(name):
             argv += ["--disk", disk]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}

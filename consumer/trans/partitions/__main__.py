@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -27,7 +28,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     store = connect(given.store)
-    node = Node(given.listen, given.disk, given.state, store)
+    patience = timedelta(seconds=given.patience)
+    node = Node(given.listen, given.disk, given.state, store, patience=patience)
     server = Server(node, host, int(port))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdout.write(f"data node: {given.listen}\n")
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, help="a folder on another disk")
     parser.add_argument("--store", required=True, help="address of the store")
     parser.add_argument("--beat", type=float, default=1.0, help="seconds between two rounds")
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds for a disk to answer")
     return parser
 
 

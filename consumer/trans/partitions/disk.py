@@ -55,6 +55,8 @@ class Disk:
 
     def run(self, act: Callable[[], T], *, copy: str, write: bool) -> T:
         """Do it on this disk; a failure is noted, and told as one of ours."""
+        if self._known in (Cause.HUNG, Cause.LOST):
+            raise Permanent(f"{self.root} is given up: {self._known}", hint="look at the disk")
         future = self._pool.submit(act)
         try:
             return future.result(self._patience.total_seconds())

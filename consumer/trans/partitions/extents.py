@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from common.digest import md5
-from common.errors import Conflict, Corrupt
+from common.errors import Conflict, Corrupt, Refused
 from common.lifecycle.partitions.record import Config
 from consumer.trans.partitions.judge import Copy
 
 META, SUM = "META", ".sum"
+NAME = re.compile(r"(?!META$)[A-Za-z0-9-]{1,100}")
 
 
 class Unsynced(OSError):
@@ -53,14 +55,16 @@ class Extents:
 
     def append(self, extent: str, offset: int, data: bytes) -> Chunk:
         """Durable when it returns. Said twice is done once; anything but the end is a Conflict."""
+        if not NAME.fullmatch(extent):
+            raise Refused(f"{extent!r} is no name of an extent", hint="letters, digits and -")
         chunk = Chunk(offset, len(data), md5(data).hexdigest())
         if chunk in self.chunks.get(extent, ()):
             return chunk
         if offset != self.length(extent) or not data:
             raise Conflict(f"{extent} ends at {self.length(extent)}, not at {offset}")
         new = extent not in self.chunks
-        _write(self.folder / extent, data, offset)
-        _write(self.folder / f"{extent}{SUM}", _line(chunk), None)
+        _write(self.folder / extent, data, offset, new=new)
+        _write(self.folder / f"{extent}{SUM}", _line(chunk), None, new=new)
         if new:
             sync(self.folder)
         self.chunks.setdefault(extent, []).append(chunk)
@@ -162,9 +166,9 @@ def _line(chunk: Chunk) -> bytes:
     return f"{chunk.offset} {chunk.length} {chunk.md5}\n".encode()
 
 
-def _write(path: Path, data: bytes, offset: int | None) -> None:
-    """At an offset, or at the end of the last whole line."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _write(path: Path, data: bytes, offset: int | None, *, new: bool) -> None:
+    """At an offset, or at the end of the last whole line. What should be there is not made anew."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if new else 0), 0o600)
     try:
         if offset is None:
             offset = _end_of_lines(fd)
@@ -196,7 +200,7 @@ def _end_of_lines(fd: int) -> int:
 def _replace(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
-    _write(fresh, data, 0)
+    _write(fresh, data, 0, new=True)
     fresh.rename(path)
     sync(path.parent)
 

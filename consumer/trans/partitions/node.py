@@ -7,8 +7,10 @@ exist. A record that is not there, or a store that is away, changes nothing here
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from consumer.trans.partitions.judge import Copy
 from consumer.trans.partitions.replica import Replica
 
 SIZE = 128 << 30  # of a partition, as its folder is named
+AT_ONCE = 8  # partitions and disks that are looked after at a time
 log = structlog.get_logger(__name__)
 
 
@@ -49,6 +52,8 @@ class Node:
         self.disks = [Disk(root, state, patience=patience, clock=self._clock) for root in roots]
         self.replicas: dict[str, Replica] = {}
         self._guard = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="node")
+        self._busy: set[str] = set()
         for disk in self.disks:
             self._load(disk)
 
@@ -70,24 +75,45 @@ class Node:
             self._make(id, Copy(self.name, config, aligned=config.epoch))
 
     def turn(self) -> None:
-        """One round: look at the disks, follow the records, teach the learners, give a sign."""
-        for disk in self.disks:
-            disk.probe()
-        for record in self._records():
-            try:
-                self._follow(record)
-            except ConvoyError as error:
-                log.warning("partition.unfollowed", partition=record.id, why=str(error))
-        self.sign()
-        for replica in list(self.replicas.values()):
-            if replica.copy.leads and self._sound(replica):
-                self._led(replica)
+        """One round: give a sign, look at the disks, follow the records, lead and teach.
 
-    def sign(self) -> None:
-        """What it says of itself."""
+        What may take long is done beside: neither a large copy nor a disk that hangs holds up the
+        next sign.
+        """
+        self._sign()
+        for disk in self.disks:
+            self._beside(str(disk.root), disk.probe)
+        for record in self._records():
+            self._beside(f"dp {record.id}", partial(self._work, record))
+
+    def _beside(self, what: str, act: Callable[[], None]) -> None:
+        """Unless it is still being done."""
+        with self._guard:
+            if what in self._busy:
+                return
+            self._busy.add(what)
+        self._pool.submit(self._done, what, act)
+
+    def _done(self, what: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except ConvoyError as error:
+            log.info("node.failed", what=what, why=str(error))
+        finally:
+            with self._guard:
+                self._busy.discard(what)
+
+    def _work(self, record: Record) -> None:
+        self._follow(record)
+        replica = self.replicas.get(record.id)
+        if replica and replica.copy.leads and self._sound(replica):
+            self._led(replica)
+
+    def _sign(self) -> None:
         self._nodes.beat(self.name, disks=list(map(_told, self.disks)), copies=self._copies())
 
     def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
         for disk in self.disks:
             disk.close()
 
@@ -112,16 +138,14 @@ class Node:
             self._aside(replica)
 
     def _led(self, replica: Replica) -> None:
+        """A host that cannot be reached is no reason not to teach."""
         try:
             if not replica.serves:
                 replica.align()
         except ConvoyError as error:
             log.info("partition.unaligned", partition=replica.id, why=str(error))
-        try:
-            if replica.copy.config.learners and replica.teach():
-                log.info("partition.attested", partition=replica.id)
-        except ConvoyError as error:
-            log.info("partition.untaught", partition=replica.id, why=str(error))
+        if replica.copy.config.learners and replica.teach():
+            log.info("partition.attested", partition=replica.id)
 
     def _make(self, id: str, copy: Copy) -> None:
         """On the disk with most room, of those that take new copies."""

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from common.digest import md5
 from common.errors import (
     Backpressure,
-    Conflict,
     ConvoyError,
     Corrupt,
     Permanent,
@@ -281,8 +280,6 @@ class Replica:
     # its own disk
 
     def _append(self, extent: str, offset: int, data: bytes) -> None:
-        if len(data) == 0 or "/" in extent or extent.startswith((".", "META")):
-            raise Conflict(f"{extent!r} is no extent, or nothing is to be written")
         self.on_disk(lambda: self.extents.append(extent, offset, data), write=True)
 
     def _from_primary(self, epoch: int, sender: str) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from common.lifecycle.partitions.partition import Restore, Status
 from tests.props.disk_search import reaching, way
-from tests.props.partition_steps import Rules, Scenario, Steps, finished
+from tests.props.partition_hosts import Rules, Scenario
+from tests.props.partition_steps import Steps, finished
 from tests.props.partition_world import Broken, Left, World
 
 OUT, IN, FAILED, PAUSED = "Initial out", "Initial in", "Failed in", "Paused in"

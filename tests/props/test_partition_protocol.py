@@ -20,8 +20,8 @@ from consumer.trans.partitions.judge import Answer, Copy, Lead
 from producer.partitions.facts import Act, Release, View, Write
 from producer.partitions.heal import healed
 from producer.partitions.judge import Judge
+from tests.props.partition_hosts import Rules, Scenario
 from tests.props.partition_search import SMALL, explore
-from tests.props.partition_steps import Rules, Scenario
 from tests.props.partition_world import DISK, Broken, Left
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import threading
@@ -277,3 +278,43 @@ def test_a_controller_that_is_killed_after_every_write_still_ends_the_move(tmp_p
 
 def stopped(scene: Scene) -> bool:
     return scene.partitions.get("7").restore is Restore.STOP
+
+
+HOSTILE = [
+    ("GET", "/", b""),
+    ("GET", "/dp/7/extent/1", b""),
+    ("GET", "/dp/7/extent/1?off=x&len=1", b""),
+    ("GET", "/dp/7/nothing", b""),
+    ("GET", "/dp/8/watermarks", b""),
+    ("GET", "/dp/../../etc/passwd", b""),
+    ("PUT", "/dp/7/extent/META?off=0", b"x"),
+    ("PUT", "/dp/7/extent/1.sum?off=0", b"x"),
+    ("PUT", "/dp/7/extent/2?off=-1", b"x"),
+    ("PUT", "/dp/7/extent/2?off=0", b""),
+    ("PUT", "/dp/7/extent/2?off=0&md5=00", b"x"),
+    ("PUT", "/dp/7/watermarks?off=0", b"x"),
+    ("POST", "/dp/7/take?epoch=1&sender=nobody&extent=1&off=4", b"x"),
+    ("POST", "/dp/7/take?epoch=99&sender=nobody&extent=1&off=4", b"x"),
+    ("POST", "/dp/7/like?epoch=1&sender=nobody", b"{}"),
+    ("POST", "/dp/7/like?epoch=1&sender=nobody", b"[" * 100_000),
+    ("POST", "/dp/7/like?epoch=9&sender=x", b'{"config": [1], "lists": {}}'),
+    ("POST", "/dp/7/proven?epoch=1&sender=x&extent=1", b'{"lists": {"1": [[0]]}}'),
+    ("POST", "/dp/7/create", b'{"config": [5, ["x"], "x", []]}'),
+    ("POST", "/dp/7/whole?epoch=1&sender=nobody", b""),
+    ("POST", "/dp/7/whole?sender=nobody", b""),
+]
+
+
+def test_whatever_is_asked_of_a_node_it_says_why_not_and_goes_on(tmp_path: Path) -> None:
+    with cluster(tmp_path, 1) as some:
+        scene = Scene(some, 1)
+        scene.client.append("7", "1", 0, b"kept")
+        for verb, path, body in HOSTILE:
+            line = http.client.HTTPConnection(scene.hosts[0], timeout=10)
+            line.request(verb, path, body)
+            reply = line.getresponse()
+            told = reply.read()
+            line.close()
+            assert reply.status >= 400 and b"error" in told, (verb, path, reply.status, told)
+        assert scene.client.append("7", "1", 4, b"more") == 8
+        scene.assert_whole(b"keptmore")

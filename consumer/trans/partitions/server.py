@@ -18,6 +18,7 @@ from consumer.trans.partitions.peer import REFUSALS
 
 MOST = 16 << 20  # bytes of one body of data
 LISTS = 1 << 30  # bytes of one body of lists
+NOT_UNDERSTOOD = (KeyError, ValueError, TypeError, AttributeError, RecursionError)
 _PATH = re.compile(r"/dp/([\w-]{1,64})/(\w+)(?:/([\w.-]{1,100}))?")
 _CODES = {error: code for code, error in REFUSALS.items()}
 Query = dict[str, str]
@@ -103,7 +104,7 @@ class Door(BaseHTTPRequestHandler):
             code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
             code = 503 if isinstance(error, Backpressure) else code
             self._say(code, _json({"error": str(error), "hint": error.hint}))
-        except (KeyError, ValueError, TypeError) as error:
+        except NOT_UNDERSTOOD as error:
             self._say(400, _json({"error": f"not understood: {error!r}"}))
 
     def _body(self, query: Query) -> bytes:

@@ -122,7 +122,7 @@ class Steps(Hosts):
         return self._known[key]
 
     def _dealt(self, world: World, act: Act, view: View) -> World:
-        """Several tokens at once, as nobody else looks at them (who does: test_partition_judgements)."""
+        """Several tokens at once, as nobody else looks (who does: test_partition_judgements)."""
         while isinstance(act, Take | Release):
             world = self._done(world, act)
             act = self._judged(world.record, view._replace(tokens=dict(world.tokens)))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from common.clock import Clock
 from common.lifecycle.buckets import Phase
 from common.store.switches import Caller, Tenant
-from consumer.trans.buckets.gateway import Gateway
 from tests.gate import body, code_of, keys, put_old
-from tests.servers import fences
-from tests.servers.gateways import ACCESS, SECRET, STRANGER, World, client, served
+from tests.servers.gateways import ACCESS, LEASE, SECRET, STRANGER, World, client, served
 
 
 def raw(world: World, data: bytes, *, end: bool = True) -> bytes:
@@ -79,37 +79,22 @@ def test_a_store_out_of_reach_is_a_503_and_never_a_404(gate: World, side: str) -
 
 def test_without_a_lease_nothing_is_served_and_with_a_new_one_all_is(gate: World) -> None:
     put_old(gate, "k")
-    user, ticks = gate.user(), [0.0]
-    gateway: Gateway = gate.gateways["g1"][0]
-    clock = gateway.routes._clock
-    object.__setattr__(clock, "tick", lambda: ticks[0])
-    gate.confirmed()
-    assert body(user, gate, "k") == b"old"
-    ticks[0] += 1.6  # of two seconds
-    gateway.routes._switches = _Away()  # type: ignore[assignment]
-    assert code_of(lambda: body(user, gate, "k")) == "SlowDown"
-    gateway.routes._switches = gate.switches
-    gate.confirmed()
-    assert body(user, gate, "k") == b"old"
+    jumps, passed = [0.0], [0.0]
 
+    def tick() -> float:
+        """Monotonic time; whoever looks at it loses so many seconds."""
+        passed[0] += jumps[0]
+        return time.monotonic() + passed[0]
 
-def test_a_write_that_meets_the_fence_because_we_learn_late_is_told_to_come_again(
-    gate: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate.to(Phase.TRACKING)
-    fences.SETS["swift"](gate.old.endpoint, gate.bucket, writes=False)
-    user, bucket = gate.user(), gate.bucket
-    assert code_of(lambda: user.put_object(Bucket=bucket, Key="k", Body=b"")) == "AccessDenied"
-    routes = gate.gateways["g1"][0].routes
-    monkeypatch.setattr(routes, "current", lambda _: None)  # another epoch by now
-    assert code_of(lambda: user.put_object(Bucket=bucket, Key="k", Body=b"")) == "SlowDown"
-
-
-class _Away:
-    """A state store that does not answer."""
-
-    def all(self) -> None:
-        raise ConnectionError("away")
+    with served(gate, "g2", clock=Clock(tick=tick)) as endpoint:
+        user = client(endpoint, ACCESS, SECRET)
+        assert body(user, gate, "k") == b"old"
+        jumps[0] = LEASE.total_seconds()  # between two looks at the clock the lease is over
+        assert code_of(lambda: body(user, gate, "k")) == "SlowDown"
+        assert code_of(lambda: user.put_object(Bucket=gate.bucket, Key="k")) == "SlowDown"
+        jumps[0] = 0.0
+        gate.look()
+        assert body(user, gate, "k") == b"old"
 
 
 def test_what_the_gateway_does_not_know_it_does_not_pass_on(gate: World) -> None:

@@ -22,6 +22,7 @@ from consumer.buckets import joining
 from consumer.buckets.sides import Sides
 from ops.switching import Driver, Spans
 from tests.gate import body, code_of, keys, marked, on_new, put_old
+from tests.servers import fences
 from tests.servers.gateways import LEASE, World
 
 NONE = timedelta(0)
@@ -352,6 +353,18 @@ def test_a_write_that_takes_for_ever_holds_up_the_switch_and_no_other_write(gate
         over.set()
     assert codes != [200]  # it was told to come again
     assert code_of(lambda: body(gate.user(), gate, "slow")) == "NoSuchKey"
+
+
+def test_a_write_that_meets_the_fence_because_it_was_slow_is_told_to_come_again(
+    gate: World,
+) -> None:
+    started(gate)
+    over = threading.Event()
+    with slow_put(gate, "slow", over) as codes:
+        gate.switches.advance(gate.switch, Event.QUIET, by="test")
+        gate.look()
+        fences.SETS["swift"](gate.old.endpoint, gate.bucket, writes=False)
+    assert codes == [503]  # and not that access is denied
 
 
 @contextmanager

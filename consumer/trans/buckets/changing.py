@@ -17,7 +17,7 @@ from common.errors import Transient
 from consumer.trans.buckets.conditions import named
 from consumer.trans.buckets.faults import Fault, slow_down
 from consumer.trans.buckets.reading import as_shown, locate, no_such_key
-from consumer.trans.buckets.request import Request, passed
+from consumer.trans.buckets.request import Request, ended, passed
 from consumer.trans.buckets.routing import Act, Change, Side, Writes, acts
 from consumer.trans.buckets.server import Answer
 from consumer.trans.buckets.side import MARK, onward
@@ -45,9 +45,15 @@ async def change(
             await raise_up(request)
         elif act in _SIDES:
             answer = await do(_SIDES[act])
-        elif act is Act.SETTLE and writes is Writes.JOURNALLED:
+        elif act is Act.SETTLE and writes is Writes.JOURNALLED and _over(answer):
             _settled(request, touched)
     return answer
+
+
+def _over(answer: Answer) -> bool:
+    """Is the change over, whether it happened or not? What failed for reasons of the store's own
+    may still happen; it stays open in the journal, and the way back looks at it once more."""
+    return answer.status < 500 and b"<Error>" not in answer.body
 
 
 async def put(request: Request) -> Answer:
@@ -218,7 +224,7 @@ async def _document(
     reply = await request.ask(
         side, method, query=query, headers=headers, body=Body(len(body), body)
     )
-    return passed(reply, method)
+    return await ended(reply)
 
 
 async def _note(request: Request, keys: list[str], *, bury: bool) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from consumer.trans.buckets.conditions import judged
 from consumer.trans.buckets.faults import Fault
 from consumer.trans.buckets.operation import source
 from consumer.trans.buckets.reading import Place, as_shown, locate, no_such_key
-from consumer.trans.buckets.request import Request, passed, whole
+from consumer.trans.buckets.request import Request, ended, passed, whole
 from consumer.trans.buckets.routing import Change, Side, Writes
 from consumer.trans.buckets.server import Answer
 from consumer.trans.buckets.side import onward, outward
@@ -41,7 +41,7 @@ async def copy(request: Request) -> Answer:
     async def do(side: Side) -> Answer:
         if place.side is side:
             headers = _within(request, place, bucket, key)
-            return passed(await request.ask(side, "PUT", headers=headers), "PUT")
+            return await ended(await request.ask(side, "PUT", headers=headers))
         return await _across(request, side, place, bucket, key)
 
     return await change(request, Change.PUT, do)

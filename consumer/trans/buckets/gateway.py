@@ -7,6 +7,7 @@ answered with 503, never with a 404.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ from consumer.trans.buckets.signature import verify
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 THREADS = 8  # that wait for the state store
+CALLERS = 10  # looks at the switches for one at the callers
 LOOK = 0.5  # seconds between two looks at the switches
 GLANCE = 0.02  # seconds between two looks of a write that is held
 _DO: Mapping[Op, Callable[[Request], Awaitable[Answer]]] = {
@@ -97,8 +99,8 @@ class Gateway:
 
     # -- life -----------------------------------------------------------------------------------
 
-    async def look(self) -> None:
-        """Renew the lease and look at callers and switches again, once.
+    async def look(self, *, callers: bool = True) -> None:
+        """Renew the lease and look at switches and callers again, once.
 
         Who was without one for a while has first to end what it had in hand: by now others may
         count on its not happening any more.
@@ -109,7 +111,7 @@ class Gateway:
                 task.cancel()
             await asyncio.wait(tasks)
         try:
-            for wrong in await self.run(self.callers.look):
+            for wrong in await self.run(self.callers.look) if callers else ():
                 log.warning("caller.unusable", why=wrong)
             began, found = await self.run(self.routes.read)
             confirmed = self.routes.install(found)
@@ -133,8 +135,8 @@ class Gateway:
     async def keep(self) -> None:
         """Look again and again, at least four times in a lease, until cancelled. Often: while a
         bucket is switched, its writes wait for the slowest gateway."""
-        while True:
-            await self.look()
+        for turn in itertools.count():
+            await self.look(callers=turn % CALLERS == 0)
             await asyncio.sleep(min(LOOK, self._lease.total_seconds() / 4))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

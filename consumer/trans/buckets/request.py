@@ -112,6 +112,16 @@ def passed(reply: Reply, method: str) -> Answer:
     return Answer(reply.status, headers, flow=flow, length=length_, drop=reply.close)
 
 
+async def ended(reply: Reply) -> Answer:
+    """The answer to a change that a store may work at for long: it is over when all of the answer
+    is there. An error behind a status that says 200 becomes one by its status."""
+    body, status = await whole(reply), reply.status
+    if status == 200 and body.lstrip().startswith((b"<Error", b"<?xml")):
+        failed = b"<Error>" in body[:500] and b"Result" not in body[:500]
+        status = 500 if failed else 200
+    return Answer(status, outward(reply.headers), body)
+
+
 async def whole(reply: Reply) -> bytes:
     """A small answer, read whole."""
     return await reply.read(DOCUMENT)

@@ -12,7 +12,7 @@ from common.endpoints.flow import Body
 from consumer.trans.buckets.changing import change, conditioned, contested, unmarked
 from consumer.trans.buckets.faults import Fault
 from consumer.trans.buckets.operation import Op
-from consumer.trans.buckets.request import Request, passed, whole
+from consumer.trans.buckets.request import Request, ended, passed, whole
 from consumer.trans.buckets.routing import Change, Side, Writes
 from consumer.trans.buckets.server import Answer
 from consumer.trans.buckets.side import onward
@@ -69,7 +69,7 @@ async def complete(request: Request) -> Answer:
             side, "POST", query=query, headers=headers, body=Body(len(body), body)
         )
         await contested(request, reply)
-        return passed(reply, "POST")
+        return await ended(reply)
 
     return await change(request, Change.PUT, do)
 

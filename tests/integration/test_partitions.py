@@ -280,6 +280,21 @@ def stopped(scene: Scene) -> bool:
     return scene.partitions.get("7").restore is Restore.STOP
 
 
+def test_a_node_that_was_frozen_does_not_blame_its_disks(tmp_path: Path) -> None:
+    with cluster(tmp_path, 3) as some:
+        scene = Scene(some, 3)
+        frozen = scene.hosts[2]
+        with Writer(scene.client, "7").writing() as writer:
+            eventually(writer.more())
+            some.running[frozen].tell(signal.SIGSTOP)
+            eventually(lambda: frozen not in scene.record().hosts, 60)  # longer than a disk has
+            some.running[frozen].tell(signal.SIGCONT)
+            eventually(lambda: not some.copies(frozen, "7"), 60)
+            eventually(writer.more())
+        assert found_bad(some, frozen) == set()
+        scene.assert_whole(bytes(writer.acked))
+
+
 HOSTILE = [
     ("GET", "/", b""),
     ("GET", "/dp/7/extent/1", b""),

@@ -30,12 +30,12 @@ class Place:
 
 async def read(request: Request) -> Answer:
     """GET or HEAD of an object."""
-    only = _ONE.get(request.route.reads)
-    if only is not None:
-        return passed(await _ask(request, only, onward(request.headers)), request.method)
     headers = onward(request.headers)
     if "if-range" in request.headers:
         headers.pop("range", None)  # all of it is always a right answer
+    only = _ONE.get(request.route.reads)
+    if only is not None:
+        return passed(await _ask(request, only, headers), request.method)
     reply = await _visible(request, without(headers))
     if reply.status not in (200, 206):
         return passed(reply, request.method)

@@ -29,6 +29,7 @@ from consumer.trans.disks.trans import place
 
 log = structlog.get_logger(__name__)
 GLANCE = 0.02  # seconds between two tries to get the guest in
+ROUND = 0.5  # seconds between two looks whether the guest is still where it belongs
 PIECE = 256 << 10
 PATIENCE = timedelta(seconds=5)  # with one place, then the catalogue is asked again
 
@@ -48,21 +49,41 @@ class GateProxy:
         agreed = Answering(stream, Held(self), None, plain=True).run()
         if agreed is None or agreed.export is None:
             return
-        client = agreed.export.client
+        client, ended = agreed.export.client, threading.Event()
+        watcher = threading.Thread(
+            target=self._watch, args=(agreed.export.epoch, client, stream, ended), daemon=True
+        )
+        watcher.start()
         try:
             stream.patience(FOREVER)
             client.patience(FOREVER)
             relay(stream.detach(), client.detach())
         finally:
+            ended.set()
+            watcher.join()
             client.end()
             client.close()
 
-    def find(self) -> Client:
-        """Log the guest in, wherever its disk is; waits for as long as it takes."""
+    def _watch(self, epoch: int, client: Client, stream: Stream, ended: threading.Event) -> None:
+        """End a connection to whoever may not write any more: frozen, it would never end it."""
+        while not ended.wait(ROUND):
+            try:
+                over = self._access.disk(self._extern_id).epoch != epoch
+            except ConvoyError:  # away; then nobody takes over, either
+                continue
+            if over:
+                client.end()
+                stream.end()
+                return
+
+    def find(self) -> tuple[Client, int]:
+        """Log the guest in, wherever its disk is; waits for as long as it takes. And the epoch
+        that it was sent there for."""
         why = ""
         while not self._over.is_set():
             try:
-                return Client.open(self.route(), connect=PATIENCE, silence=PATIENCE)
+                where, epoch = self.route()
+                return Client.open(where, connect=PATIENCE, silence=PATIENCE), epoch
             except ConvoyError as error:
                 if why != str(error):
                     why = str(error)
@@ -75,17 +96,18 @@ class GateProxy:
         record = self._access.disk(self._extern_id)
         return look(place(self._access.set(record.set).gate, record.lc))
 
-    def route(self) -> Address:
-        """Where the disk is served now, and by what right."""
+    def route(self) -> tuple[Address, int]:
+        """Where the disk is served now, by what right, and in which epoch."""
         record = self._access.disk(self._extern_id)
         if record.task:
             task = self._access.task(self._extern_id)
             if task.id != record.task or not task.trans_ip:
                 raise Conflict(f"nobody serves task {record.task} yet")
-            return place(task.trans_ip, self._extern_id)
+            return place(task.trans_ip, self._extern_id), record.epoch
         record = self._access.change(disks.mounted(self._extern_id))
         known = self._access.set(record.set)
-        return place(known.gate, mounting(known.secret, record.lc, mount(record.epoch)))
+        name = mounting(known.secret, record.lc, mount(record.epoch))
+        return place(known.gate, name), record.epoch
 
 
 class Held:
@@ -101,14 +123,14 @@ class Held:
         return self._proxy.look()
 
     def open(self, name: str) -> Chosen:  # noqa: ARG002
-        return Chosen(self._proxy.find())
+        return Chosen(*self._proxy.find())
 
 
 class Chosen:
     """The guest's way to its disk."""
 
-    def __init__(self, client: Client) -> None:
-        self.client, self.offer = client, client.offer
+    def __init__(self, client: Client, epoch: int) -> None:
+        self.client, self.offer, self.epoch = client, client.offer, epoch
 
     def close(self) -> None: ...
 

@@ -74,6 +74,7 @@ class Task:
     generation: int
     trans_ip: str
     trans_port: int
+    trans_epoch: int
     error: str
 
 
@@ -199,7 +200,7 @@ class Access:
         fresh |= {"start_time": self._clock.wall(), "end_time": None, "source_set": disk.set}
         fresh |= {"target_set": target_set, "source_lc": disk.lc, "slot": slot, "error": ""}
         fresh |= {"target_lc": f"{extern_id}.{number + 1}", "generation": number, "task": name}
-        fresh |= {"trans_ip": "", "trans_port": 0, "history": []}
+        fresh |= {"trans_ip": "", "trans_port": 0, "trans_epoch": 0, "history": []}
         if not self._tasks.insert({"id": extern_id, **fresh}):
             self._slots.remove({"id": slot, "task": name})
             raise Conflict(f"disk {extern_id} has a task already", hint="look at it")
@@ -234,10 +235,11 @@ class Access:
             seen = mine | {"finish_offset": before["finish_offset"]}
             self._tasks.change(seen, set={"finish_offset": finish_offset})
 
-    def serve(self, task: Task, ip: str, port: int) -> None:
-        """Where its Trans is."""
+    def serve(self, task: Task, ip: str, port: int, *, epoch: int) -> None:
+        """Where its Trans is, and in which epoch of the disk: nobody is sent to an earlier one."""
         self._tasks.change(
-            {"id": task.extern_id, "task": task.id}, set={"trans_ip": ip, "trans_port": port}
+            {"id": task.extern_id, "task": task.id},
+            set={"trans_ip": ip, "trans_port": port, "trans_epoch": epoch},
         )
 
     def switch(self, task: Task, epoch: int) -> DiskRecord:
@@ -370,5 +372,5 @@ _STATUS = {code: status for status, code in CODES.items()}
 def _task(doc: Doc) -> Task:
     fields = ("extern_id", "size", "finish_offset", "moved", "start_time", "end_time", "source_set")
     more = ("target_set", "source_lc", "target_lc", "slot", "generation", "trans_ip", "trans_port")
-    known = {name: doc[name] for name in (*fields, *more, "error")}
+    known = {name: doc[name] for name in (*fields, *more, "error", "trans_epoch")}
     return Task(id=doc["task"], status=_STATUS[doc["status"]], **known)

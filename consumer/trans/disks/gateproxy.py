@@ -101,7 +101,7 @@ class GateProxy:
         record = self._access.disk(self._extern_id)
         if record.task:
             task = self._access.task(self._extern_id)
-            if task.id != record.task or not task.trans_ip:
+            if task.id != record.task or task.trans_epoch != record.epoch:
                 raise Conflict(f"nobody serves task {record.task} yet")
             return place(task.trans_ip, self._extern_id), record.epoch
         record = self._access.change(disks.mounted(self._extern_id))

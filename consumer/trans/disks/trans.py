@@ -126,7 +126,7 @@ class Trans:
         self._loop.every(GLANCE, self._glance)
         door = Door(self._loop, self._disk)
         listener = Listener(bound(post.socket), door.serve)
-        self._access.serve(task, post.socket, 0)
+        self._access.serve(task, post.socket, 0, epoch=self._epoch)
         watcher = in_thread("catalogue", self._watch)
         self._disk.open()
         try:

@@ -167,9 +167,9 @@ def loop(site: Site, host: str) -> Iterator[Child]:
 
 
 def version_of(child: Child) -> str:
-    """The version that a process runs."""
+    """The version that a process runs; none while it is about to run another."""
     program = Path(f"/proc/{child.pid}/cmdline").read_text().partition("\0")[0]
-    return Path(program).parents[1].name
+    return Path(program).parents[1].name if program else ""
 
 
 def _signed(site: Site, count: int) -> dict[str, str]:

@@ -19,6 +19,10 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+PAUSE = """() => {
+  document.querySelector("[data-act=pause]")?.click();
+  document.querySelector("dialog button[type=submit]")?.click();
+}"""
 pytestmark = pytest.mark.xdist_group("page")
 
 
@@ -251,9 +255,7 @@ def test_a_session_that_ended_leads_to_the_sign_in_and_back(
 ) -> None:
     page = here.go(f"migrations/{moved.id}")
     here.context.clear_cookies()
-    tell_nothing = page.locator("[data-act=pause]")
-    tell_nothing.click()
-    page.click("dialog button[type=submit]")
+    page.evaluate(PAUSE)  # unless the page has noticed by itself already
     page.wait_for_selector("h1:has-text('Sign in')")
     assert now(ground, moved).hold is None
     page.fill("#enter-user", "otto")

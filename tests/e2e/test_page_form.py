@@ -185,6 +185,7 @@ def test_keys_lead_everywhere_and_can_be_switched_off(here: Visit) -> None:
     page.wait_for_selector("dialog:has-text('These keys')")
     page.uncheck("#keys-on")
     page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
     page.keyboard.press("n")
     page.keyboard.press("?")
     assert page.locator("dialog").count() == 0

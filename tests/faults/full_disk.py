@@ -47,7 +47,12 @@ def scene(host: Kennel) -> None:
     assert host.posts()["c01"].who == first
     assert first is not None
     kill(first.pid)
-    eventually(lambda: tended(lambda: host.well() and host.posts()["c01"].who != first), within=60)
+
+    def replaced() -> bool:
+        now = host.posts().get("c01")
+        return host.well() and now is not None and now.who != first
+
+    eventually(lambda: tended(replaced), within=60)
     filler.unlink()
     dog.round()
     assert host.well()

@@ -312,8 +312,11 @@ def test_a_users_write_beats_the_join_of_a_copy(gate: World) -> None:
 
 @pytest.mark.parametrize("gate_pair", ["moto-swift"], indirect=True)
 def test_objects_made_of_parts_are_refused_where_joins_are_not_exclusive(gate: World) -> None:
+    """Whether the probe catches Swift at once (B004) is a matter of luck; the parts are looked at
+    only if it did not."""
     in_parts(gate, "k", 5 << 20, 9)
-    assert "B013" in [f.code for f in driver(gate).start(gate.bucket).findings]
+    codes = {found.code for found in driver(gate).start(gate.bucket).findings}
+    assert codes & {"B004", "B013"}
 
 
 def test_a_move_is_withdrawn_before_anything_was_redirected(gate: World) -> None:

@@ -18,24 +18,25 @@ class Recent:
 
     def __init__(self, migrations: Migrations, clock: Clock) -> None:
         self._migrations, self._clock = migrations, clock
-        self._read: dict[str, tuple[float, Migration]] = {}
+        self._last: tuple[float, Migration] | None = None  # units of one follow each other
 
     def glance(self, name: str) -> Migration | None:
         """The migration as it was read lately; None if it was not."""
-        at, migration = self._read.get(name, (0.0, None))
+        if self._last is None or self._last[1].id != name:
+            return None
+        at, migration = self._last
         return migration if self._clock.tick() - at < FRESH else None
 
     def look(self, name: str) -> Migration | None:
         """The migration as it is; None if there is none."""
-        self._read = {}  # one after the other is the rule; nothing piles up
-        at = self._clock.tick()
+        self._last, at = None, self._clock.tick()
         try:
             migration = self._migrations.get(name)
         except Missing:
             return None
-        self._read[name] = at, migration
+        self._last = at, migration
         return migration
 
     def forget(self) -> None:
         """Somebody told news."""
-        self._read = {}
+        self._last = None

@@ -20,6 +20,7 @@ from common.lifecycle.units import State
 from common.lifecycle.users import Phase
 from common.model import Counts, Failure, Migration, Sums
 from common.store.base import Doc
+from common.store.migrations import Brief
 from ops.desk import Desk
 
 VERIFY, FINAL, SWITCH, PROOF = "verify", "final", "switch", "proof"
@@ -50,6 +51,20 @@ def report(desk: Desk, migration: Migration) -> Report:
     return compose(migration, jobs, proofs, listed, more=more, now=desk.clock.wall())
 
 
+def heading(migration: Migration | Brief) -> Report:
+    """Which migration it is and where it stands: how every list, page and report begins."""
+    return {
+        "id": migration.id,
+        "kind": migration.kind.value,
+        "tenant": migration.tenant,
+        "source": migration.source,
+        "target": migration.target,
+        "generation": migration.generation,
+        "phase": migration.phase,
+        "hold": migration.hold and migration.hold.value,
+    }
+
+
 def compose(
     migration: Migration,
     jobs: Mapping[str, Sums],
@@ -65,14 +80,7 @@ def compose(
     stopped = migration.phase == Phase.MOVING and sums.total and not sums.open
     ended = migration.ended or (proofs.last if stopped else now)
     done: Report = {
-        "id": migration.id,
-        "kind": migration.kind.value,
-        "tenant": migration.tenant,
-        "source": migration.source,
-        "target": migration.target,
-        "generation": migration.generation,
-        "phase": migration.phase,
-        "hold": migration.hold and migration.hold.value,
+        **heading(migration),
         "pass": migration.options.get("pass", "move"),
         "check": migration.options.get("check", "md5"),
         "complete": migration.phase == Phase.DONE and not (failed or sums.quarantined or sums.open),

@@ -87,16 +87,9 @@ def whole(
     return (
         (row or {})
         | _numbers(jobs)
+        | reports.heading(migration)
         | {
-            "id": migration.id,
-            "kind": migration.kind.value,
             "name": migration.id,
-            "tenant": migration.tenant,
-            "source": migration.source,
-            "target": migration.target,
-            "generation": migration.generation,
-            "phase": migration.phase,
-            "hold": migration.hold and migration.hold.value,
             "over": wishes.ended(migration),
             "started": migration.started,
             "ended": migration.ended,

@@ -14,7 +14,7 @@ from typing import Any
 from common.errors import Refused
 from common.model import Counts, Sums
 from common.store.migrations import Brief
-from ops.report import items_of, overall, total, units_of
+from ops.report import heading, items_of, overall, total, units_of
 from ops.watching import users
 
 Row = dict[str, Any]
@@ -52,15 +52,8 @@ class Counted:
 def row(brief: Brief, counted: Counted | None) -> Row:
     """One migration; what was not counted yet is None."""
     return {
-        "id": brief.id,
-        "kind": brief.kind.value,
+        **heading(brief),
         "name": brief.id,
-        "tenant": brief.tenant,
-        "source": brief.source,
-        "target": brief.target,
-        "generation": brief.generation,
-        "phase": brief.phase,
-        "hold": brief.hold and brief.hold.value,
         "state": state(brief, counted),
         "over": brief.over,
         "planned": brief.planned,

@@ -88,14 +88,7 @@ def failures(id: Id, as_json: Json = False) -> None:
 
 def _brief(here: Desk, migration: Migration) -> dict[str, Any]:
     return {
-        "id": migration.id,
-        "kind": migration.kind.value,
-        "tenant": migration.tenant,
-        "source": migration.source,
-        "target": migration.target,
-        "generation": migration.generation,
-        "phase": migration.phase,
-        "hold": migration.hold and migration.hold.value,
+        **reports.heading(migration),
         "started": migration.started,
         "ended": migration.ended,
         "units": reports.units_of(here.units.sums(migration)),

@@ -28,13 +28,6 @@ PROOF = ("proof-check", "proof-range", "proof-join", "proof-close")
 
 
 @pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
 def world(tmp_path: Path, broker: Broker) -> Iterator[World]:
     """Users of more than 40 items or 8 MiB are huge."""
     world = World(tmp_path, broker, unit_items=40, unit_bytes=8 << 20, range_bytes=16 << 20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from common.queue.messages import Message
 from common.store.sqlite import SqliteStore
 from consumer.runner import Outcome, run
 from tests.factories import Ground, says, settings_for
-
-
-@pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
 
 
 def test_pressure_rises_with_every_complaint_up_to_a_limit(broker: Broker) -> None:

@@ -34,13 +34,6 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 
 
 @pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
 def small(tmp_path: Path, broker: Broker) -> Iterator[World]:
     """A world in which users of more than 20 items are huge."""
     world = World(tmp_path, broker, unit_items=20)

@@ -41,13 +41,6 @@ def settings(tmp_path: Path) -> Settings:
     return settings_for(tmp_path, attempts=3)
 
 
-@pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
-
-
 def deliver(
     ground: Ground, migration: Migration, job: Job, settings: Settings, broker: Broker
 ) -> Outcome:

@@ -18,13 +18,6 @@ from tests.world import World
 
 
 @pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
 def world(tmp_path: Path, broker: Broker) -> Iterator[World]:
     world = World(tmp_path, broker)
     yield world

@@ -20,13 +20,6 @@ from tests.world import World
 
 
 @pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
 def small(tmp_path: Path, broker: Broker, moto: Store, prefix: str) -> Iterator[World]:
     """To a bucket; users of more than 60 items or 8 MiB are huge."""
     world = World(tmp_path, broker, unit_items=60, unit_bytes=8 << 20, range_bytes=16 << 20)

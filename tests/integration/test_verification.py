@@ -20,13 +20,6 @@ VERIFY = {"pass": "verify"}
 
 
 @pytest.fixture
-def broker(broker_url: str) -> Iterator[Broker]:
-    broker = Broker(broker_url)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
 def world(tmp_path: Path, broker: Broker) -> Iterator[World]:
     """Ann has arrived."""
     world = World(tmp_path, broker)

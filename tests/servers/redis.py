@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from common.errors import Missing
+from common.queue.broker import Broker
 from ops import embedded
 from tests.servers import roll
 from tests.servers.ports import free_port
@@ -50,6 +51,14 @@ def broker_url(redis_url: str) -> Iterator[str]:
     yield url
     with redis.Redis.from_url(url) as client:
         client.flushdb()
+
+
+@pytest.fixture
+def broker(broker_url: str) -> Iterator[Broker]:
+    """That database, as the fleet's broker."""
+    broker = Broker(broker_url)
+    yield broker
+    broker.close()
 
 
 @pytest.fixture

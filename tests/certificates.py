@@ -1,8 +1,9 @@
-"""A certificate for localhost, for tests of TLS: signed by itself, good for a day."""
+"""A certificate for this machine, for tests of TLS: signed by itself, good for a day."""
 
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -15,7 +16,8 @@ def self_signed(path: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), here])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

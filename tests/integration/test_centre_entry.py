@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sqlite3
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import pytest
 
 from ops.centre.users import FILE, Role, Users
+from tests.certificates import self_signed
 from tests.guest import API, Guest
 from tests.scenery import Scenery, ground_of, scenery
 from tests.servers.centre import PASSWORD, Serving, centre
@@ -356,10 +354,11 @@ def test_beyond_this_machine_it_is_heard_with_tls_only(tmp_path: Path) -> None:
 
 
 def test_with_tls_the_cookie_travels_nowhere_else(tmp_path: Path) -> None:
-    cert, key = _certificate(tmp_path)
-    tls = {"CONVOY_CENTRE_TLS_CERT": str(cert), "CONVOY_CENTRE_TLS_KEY": str(key)}
+    both = self_signed(tmp_path / "both.pem")
+    both.chmod(0o600)
+    tls = {"CONVOY_CENTRE_TLS_CERT": str(both), "CONVOY_CENTRE_TLS_KEY": str(both)}
     with centre(tmp_path / "home", listen="0.0.0.0:0", **tls) as serving:
-        context = ssl.create_default_context(cafile=str(cert))
+        context = ssl.create_default_context(cafile=str(both))
         url = serving.url.replace("0.0.0.0", "localhost")
         guest = Guest(url, context=context)
         reply = guest.post("/session", {"user": "vera", "password": PASSWORD})
@@ -402,31 +401,3 @@ def test_a_session_ends_with_the_process(tmp_path: Path) -> None:
 def _place(serving: Serving) -> tuple[str, int]:
     host, _, port = serving.url.rpartition("/")[2].partition(":")
     return host, int(port)
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [sys.executable, "-c", _MAKE, str(cert), str(key)], check=True, env=dict(os.environ)
-    )
-    key.chmod(0o600)
-    return cert, key
-
-
-_MAKE = """
-import datetime, sys
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-key = ec.generate_private_key(ec.SECP256R1())
-name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-now = datetime.datetime.now(datetime.UTC)
-cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    .serial_number(1).not_valid_before(now - datetime.timedelta(1))
-    .not_valid_after(now + datetime.timedelta(9))
-    .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-    .add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256()))
-open(sys.argv[1], "wb").write(cert.public_bytes(serialization.Encoding.PEM))
-open(sys.argv[2], "wb").write(key.private_bytes(serialization.Encoding.PEM,
-    serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-"""

@@ -39,6 +39,7 @@ def fio(socket: Path, size: int, seconds: int) -> subprocess.Popen[str]:
     job = ["--name=j", "--ioengine=nbd", "--rw=randrw", "--rwmixread=40", "--iodepth=8"]
     job += ["--bsrange=4k-64k", "--bs_unaligned=0", f"--size={size}", "--verify=crc32c-intel"]
     job += [f"--runtime={seconds}", "--time_based", "--verify_backlog=64", "--rate=,6m"]
+    job += ["--verify_state_save=0"]  # it would leave a file where we stand
     job += ["--output-format=json", f"--uri={url(socket, 'vol')}"]
     return subprocess.Popen([tool("fio"), *job], stdout=subprocess.PIPE, text=True)
 

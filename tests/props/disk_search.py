@@ -8,12 +8,14 @@ as that takes (the tests take one at a time).
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 from tests.props.disk_steps import Steps, ended, sees
 from tests.props.disk_wires import Rules, Scenario
-from tests.props.disk_world import NEW, OLD, Broken, World
+from tests.props.disk_world import NEW, OLD, World
+from tests.props.worlds import Broken, explored
 
 
 @dataclass(frozen=True)
@@ -28,33 +30,16 @@ def explore(scenario: Scenario, rules: Rules | None = None, *, most: int = 400_0
     """Broken, with the way that led there, if a law fails anywhere."""
     rules = rules or Rules()
     steps = Steps(scenario, rules)
-    worlds = [steps.first()]
-    numbers = {worlds[0]: 0}
-    came: list[tuple[int, str]] = [(-1, "")]
-    back: list[list[int]] = [[]]
-    here = 0
-    while here < len(worlds):
-        try:
-            lawful(worlds[here], rules)
-            logged(worlds[here], scenario)
-            for label, there in steps.of(worlds[here]):
-                number = numbers.setdefault(there, len(worlds))
-                if number == len(worlds):
-                    worlds.append(there)
-                    came.append((here, label))
-                    back.append([])
-                back[number].append(here)
-        except Broken as broken:
-            raise Broken(f"{broken}\nafter: {way(came, here)}") from broken
-        if len(worlds) > most:
-            raise AssertionError(f"more than {most} worlds")
-        here += 1
-    ends = [n for n, world in enumerate(worlds) if ended(world, scenario.program)]
-    reached = reaching(ends, back)
-    if len(reached) < len(worlds):
-        stuck = min(set(range(len(worlds))) - reached)  # in the order of their distance
-        raise Broken(f"no end in reach\nafter: {way(came, stuck)}")
-    homes = [worlds[n].record.set for n in ends]
+
+    def look(world: World) -> Iterator[tuple[str, World]]:
+        lawful(world, rules)
+        logged(world, scenario)
+        return steps.of(world)
+
+    worlds, ends = explored(
+        steps.first(), look, lambda world: ended(world, scenario.program), most=most
+    )
+    homes = [world.record.set for world in ends]
     return Found(len(worlds), {name: homes.count(name) for name in (OLD, NEW)})
 
 
@@ -77,26 +62,6 @@ def logged(world: World, scenario: Scenario) -> None:
         part = slice(k * scenario.slice_bytes, (k + 1) * scenario.slice_bytes)
         if {old.now[part]} != {left[part] for left in new.after_loss}:
             raise Broken(f"slice {k} is not in the log, and may differ: {old} {new}")
-
-
-def reaching(ends: list[int], back: list[list[int]]) -> set[int]:
-    """Every world from which some of `ends` can be reached."""
-    seen, todo = set(ends), list(ends)
-    while todo:
-        for before in back[todo.pop()]:
-            if before not in seen:
-                seen.add(before)
-                todo.append(before)
-    return seen
-
-
-def way(came: list[tuple[int, str]], world: int) -> str:
-    """What happened until this world."""
-    labels = []
-    while world:
-        world, label = came[world]
-        labels.append(label)
-    return "; ".join(reversed(labels))
 
 
 def main(kinds: list[str]) -> None:

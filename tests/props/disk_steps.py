@@ -19,7 +19,6 @@ from tests.props.disk_world import (
     SIDES,
     TASK,
     TRANS,
-    Broken,
     Disk,
     Guest,
     Message,
@@ -32,6 +31,7 @@ from tests.props.disk_world import (
     states_of,
     thawed,
 )
+from tests.props.worlds import Broken
 
 
 class Steps(Faults):

@@ -15,7 +15,6 @@ from tests.props.disk_world import (
     NEW,
     OLD,
     SIDES,
-    Broken,
     Disk,
     Message,
     Notes,
@@ -25,6 +24,7 @@ from tests.props.disk_world import (
     frozen,
     thawed,
 )
+from tests.props.worlds import Broken
 
 Step = tuple[str, World]
 Data = tuple[Any, ...]

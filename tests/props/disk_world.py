@@ -23,10 +23,6 @@ SIDES = (SOURCE, TARGET)
 TRANS = "trans"
 
 
-class Broken(AssertionError):
-    """A law did not hold."""
-
-
 class Disk(NamedTuple):
     """One side: what it holds, and what it may hold after its power failed."""
 

@@ -18,7 +18,8 @@ from producer.partitions import orders
 from producer.partitions.facts import Knobs, View
 from producer.partitions.heal import healed
 from producer.partitions.judge import Judge
-from tests.props.partition_world import Broken, Data, Host, Left, Mail, World, candidates
+from tests.props.partition_world import Data, Host, Left, Mail, World, candidates
+from tests.props.worlds import Broken
 
 Moved = tuple[str, World]
 

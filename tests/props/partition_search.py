@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from common.lifecycle.partitions.partition import Restore, Status
-from tests.props.disk_search import reaching, way
 from tests.props.partition_hosts import Rules, Scenario
 from tests.props.partition_steps import Steps, finished
-from tests.props.partition_world import Broken, Left, World
+from tests.props.partition_world import Left, World
+from tests.props.worlds import Broken, explored
 
 OUT, IN, FAILED, PAUSED = "Initial out", "Initial in", "Failed in", "Paused in"
 SMALL: dict[str, tuple[Scenario, tuple[str, ...]]] = {
@@ -70,37 +70,19 @@ def explore(scenario: Scenario, rules: Rules | None = None, *, most: int = 400_0
     """Broken, with the way that led there, if a law fails anywhere."""
     rules = rules or Rules()
     steps = Steps(scenario, rules)
-    worlds = [steps.first()]
-    numbers = {worlds[0]: 0}
-    came: list[tuple[int, str]] = [(-1, "")]
-    back: list[list[int]] = [[]]
-    ends: list[int] = []
-    here = 0
-    while here < len(worlds):
-        world = worlds[here]
-        try:
-            lawful(world, steps)
-            following = list(steps.of(world))
-            if finished(world) and steps.idle(world):
-                tidy(world, steps)
-                ends.append(here)
-            for label, there in following:
-                number = numbers.setdefault(there, len(worlds))
-                if number == len(worlds):
-                    worlds.append(there)
-                    came.append((here, label))
-                    back.append([])
-                back[number].append(here)
-        except Broken as broken:
-            raise Broken(f"{broken}\nafter: {way(came, here)}") from broken
-        if len(worlds) > most:
-            raise AssertionError(f"more than {most} worlds")
-        here += 1
-    reached = reaching(ends, back)
-    if len(reached) < len(worlds):
-        stuck = min(set(range(len(worlds))) - reached)
-        raise Broken(f"no end in reach\nafter: {way(came, stuck)}\n{worlds[stuck]}")
-    return Found(len(worlds), Counter(_end(worlds[n], steps) for n in ends))
+
+    def over(world: World) -> bool:
+        return finished(world) and steps.idle(world)
+
+    def look(world: World) -> list[tuple[str, World]]:
+        lawful(world, steps)
+        following = list(steps.of(world))
+        if over(world):
+            tidy(world, steps)
+        return following
+
+    worlds, ends = explored(steps.first(), look, over, most=most)
+    return Found(len(worlds), Counter(_end(world, steps) for world in ends))
 
 
 def lawful(world: World, steps: Steps) -> None:

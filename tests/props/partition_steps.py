@@ -24,7 +24,8 @@ from producer.partitions.facts import (
 )
 from producer.partitions.tokens import taken, without
 from tests.props.partition_hosts import Hosts, Moved, Rules, Scenario, changed, less
-from tests.props.partition_world import DISK, ID, Broken, Host, World
+from tests.props.partition_world import DISK, ID, Host, World
+from tests.props.worlds import Broken
 
 
 class Steps(Hosts):

@@ -17,10 +17,6 @@ ID = "p"
 Data = frozenset[int]
 
 
-class Broken(AssertionError):
-    """A law did not hold."""
-
-
 class Host(NamedTuple):
     """One data node with one disk."""
 

@@ -19,7 +19,8 @@ from consumer.trans.disks.judge import SETTLE, Effect, Judge
 from consumer.trans.disks.slices import HOT, Log, Slices
 from tests.props.disk_search import explore
 from tests.props.disk_wires import Rules, Scenario
-from tests.props.disk_world import NEW, OLD, Broken
+from tests.props.disk_world import NEW, OLD
+from tests.props.worlds import Broken
 
 W = (0, 1)
 FLUSHED = None

@@ -22,7 +22,8 @@ from producer.partitions.heal import healed
 from producer.partitions.judge import Judge
 from tests.props.partition_hosts import Rules, Scenario
 from tests.props.partition_search import SMALL, explore
-from tests.props.partition_world import DISK, Broken, Left
+from tests.props.partition_world import DISK, Left
+from tests.props.worlds import Broken
 
 
 @pytest.mark.parametrize("name", SMALL)
